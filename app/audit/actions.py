@@ -1,0 +1,127 @@
+"""The vocabulary of the trail: everything that can be recorded, as `subject:action`.
+
+A value is never changed and never reused, because it is inside signed history.
+The line under each member is its documentation, for the catalogue and for auditors.
+"""
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What happened. Grouped by subject; add new members at the end of their group."""
+
+    # rows: the net under everything (django-auditlog); services record what it meant
+    ROW_CREATED = "row:created"
+    """A row of a watched table was inserted."""
+    ROW_UPDATED = "row:updated"
+    """Watched fields of a row were changed."""
+    ROW_DELETED = "row:deleted"
+    """A row of a watched table was deleted."""
+
+    # the log itself
+    LOG_HEARTBEAT = "log:heartbeat"
+    """Once an hour: a log without a recent heartbeat stands still."""
+    LOG_VERIFIED = "log:verified"
+    """The whole log was rebuilt from its rows and agreed."""
+    LOG_VERIFICATION_FAILED = "log:verification_failed"
+    """The log was rebuilt from its rows and did not agree."""
+
+    # organizations and people
+    ORGANIZATION_CREATED = "organization:created"
+    """An organization was founded."""
+    ORGANIZATION_CHANGED = "organization:changed"
+    """Settings of an organization were changed."""
+    USER_CREATED = "user:created"
+    """Somebody joined the organization."""
+    USER_CHANGED = "user:changed"
+    """Somebody's profile was changed."""
+    USER_ROLE_CHANGED = "user:role_changed"
+    """Somebody was given another role."""
+    USER_DISABLED = "user:disabled"
+    """Somebody was disabled; their sessions, tokens and sockets end."""
+    USER_ENABLED = "user:enabled"
+    """A disabled person was enabled again."""
+    USER_PASSWORD_CHANGED = "user:password_changed"  # noqa: S105 - a name, not a password
+    """Somebody changed their password."""
+    INVITATION_CREATED = "invitation:created"
+    """An invitation was made."""
+    INVITATION_ACCEPTED = "invitation:accepted"
+    """An invitation was used to join."""
+    INVITATION_REVOKED = "invitation:revoked"
+    """An invitation was withdrawn."""
+    INVITATION_REFUSED = "invitation:refused"
+    """An invitation was tried that is expired, used up or withdrawn."""
+
+    # signing in and out
+    SESSION_STARTED = "session:started"
+    """Somebody signed in (browser or API)."""
+    SESSION_REFUSED = "session:refused"
+    """Signing in failed."""
+    SESSION_ENDED = "session:ended"
+    """A session ended: signed out, revoked, expired, or its person disabled."""
+    TOKEN_REFRESHED = "token:refreshed"  # noqa: S105 - a name, not a token
+    """An API session exchanged its refresh token."""
+    TOKEN_REUSED = "token:reused"  # noqa: S105 - a name, not a token
+    """A refresh token was used twice: its whole family was ended."""
+    ACCESS_DENIED = "access:denied"
+    """Somebody asked for what their role does not allow."""
+
+    # keys
+    DATA_KEY_CREATED = "data_key:created"
+    """A data key for a conversation and month was made and wrapped."""
+    DATA_KEY_REWRAPPED = "data_key:rewrapped"
+    """A data key was wrapped anew under another key encryption key."""
+    DATA_KEY_DESTROYED = "data_key:destroyed"
+    """A data key was destroyed: what it sealed can never be opened again."""
+
+    # conversations
+    CONVERSATION_CREATED = "conversation:created"
+    """A conversation was begun."""
+    CONVERSATION_CHANGED = "conversation:changed"
+    """Name or topic of a conversation was changed."""
+    MEMBER_ADDED = "member:added"
+    """Somebody was added to a conversation."""
+    MEMBER_JOINED = "member:joined"
+    """Somebody joined a public conversation."""
+    MEMBER_LEFT = "member:left"
+    """Somebody left a conversation."""
+    MEMBER_REMOVED = "member:removed"
+    """Somebody was removed from a conversation."""
+    MEMBER_ROLE_CHANGED = "member:role_changed"
+    """Somebody's role in a conversation was changed."""
+
+    # messages
+    MESSAGE_SENT = "message:sent"
+    """A message was sent (its first version)."""
+    MESSAGE_EDITED = "message:edited"
+    """A message got another version."""
+    MESSAGE_DELETED = "message:deleted"
+    """A message was deleted; its versions stay, sealed."""
+    REACTION_ADDED = "reaction:added"
+    """Somebody reacted to a message."""
+    REACTION_REMOVED = "reaction:removed"
+    """Somebody took a reaction back."""
+    READ_MOVED = "read:moved"
+    """Somebody read up to a position in a conversation."""
+
+    # officers
+    TRAIL_READ = "trail:read"
+    """The trail was looked at."""
+    EXPORT_REQUESTED = "export:requested"
+    """An officer asked for an export."""
+    EXPORT_APPROVED = "export:approved"
+    """Another officer approved an export."""
+    EXPORT_REFUSED = "export:refused"
+    """Another officer refused an export."""
+    EXPORT_WITHDRAWN = "export:withdrawn"
+    """Whoever asked for an export withdrew it."""
+    EXPORT_BUILT = "export:built"
+    """The package of an export was built."""
+    EXPORT_FAILED = "export:failed"
+    """The package of an export could not be built."""
+    EXPORT_DOWNLOADED = "export:downloaded"
+    """The package of an export was downloaded."""
+    EXPORT_DELETED = "export:deleted"
+    """The package of an export was deleted."""
+    MESSAGE_DISCLOSED = "message:disclosed"
+    """An officer opened the content of a message."""

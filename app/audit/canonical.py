@@ -1,0 +1,62 @@
+"""Canonical JSON: RFC 8785 restricted to ASCII keys and to integers that every reader agrees on.
+
+One value has one sequence of bytes. Pure: imports neither Django nor anything of ours.
+"""
+
+import json
+from typing import Any
+
+LARGEST_INTEGER = 2**53 - 1
+"""RFC 8785 section 3.2.2.3 / RFC 7493: beyond it, readers with doubles disagree."""
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+).encode
+
+
+class NotCanonical(ValueError):
+    """The value, or the bytes, have no canonical form here. Never carries the value."""
+
+
+def dump(value: Any) -> bytes:
+    """Return the canonical UTF-8 bytes of `value`.
+
+    Allowed: str, int up to ±(2^53 - 1), bool, None, and lists and dicts of those, with ASCII
+    keys. Python's escaping of control characters and its order of ASCII keys are those of
+    RFC 8785 sections 3.2.2.2 and 3.2.3. Raises NotCanonical for anything else.
+    """
+    _check(value)
+    try:
+        return _encode(value).encode()
+    except UnicodeEncodeError:
+        raise NotCanonical("a text is not valid Unicode") from None
+
+
+def load(data: bytes) -> Any:
+    """Parse canonical bytes; raises NotCanonical unless `dump` gives back the same bytes."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise NotCanonical("not JSON") from None
+    if dump(value) != data:
+        raise NotCanonical("JSON, but not in its canonical form")
+    return value
+
+
+def _check(value: Any) -> None:
+    kind = type(value)
+    if kind is str or value is None or kind is bool or isinstance(value, str):
+        return
+    if kind is dict:
+        for key, inner in value.items():
+            if not isinstance(key, str) or not key.isascii():
+                raise NotCanonical("a key is not ASCII text")
+            _check(inner)
+    elif kind is list or kind is tuple:
+        for inner in value:
+            _check(inner)
+    elif isinstance(value, int):
+        if not -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
+            raise NotCanonical("an integer is too large")
+    else:
+        raise NotCanonical(f"{kind.__name__} has no canonical form")
