@@ -3,8 +3,65 @@
 from datetime import timedelta
 from pathlib import Path
 
+from csp.constants import NONE, SELF
+
+from app.settings.env import (
+    env,
+    key_bytes,
+    key_text,
+    long_text,
+    natural,
+    postgresql,
+    redis_url,
+    some_words,
+)
+
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 STATE_DIR = BASE_DIR / ".parley"
+
+DEBUG = False
+
+# Secrets and places: required everywhere. Development has them from the file that
+# `make run` writes, tests from the stack that they start, production from the operator.
+SECRET_KEY = env.required("SECRET_KEY", long_text, why="at least 50 random characters")
+ALLOWED_HOSTS = env.required("ALLOWED_HOSTS", some_words, why="the host names we answer to")
+
+# A process works as one role of the database. `manage.py` says which one its command needs.
+_ROLE_URLS = {"app": "DATABASE_URL", "owner": "OWNER_DATABASE_URL", "sealer": "SEALER_DATABASE_URL"}
+_POSTGRES = "postgres://user:password@host:port/database"
+DATABASE_ROLE = env.optional("DATABASE_ROLE", str, default="app")
+_APP_DATABASE = env.required("DATABASE_URL", postgresql, why=_POSTGRES)
+DATABASES = {
+    "default": env.optional(
+        _ROLE_URLS.get(DATABASE_ROLE, "DATABASE_URL"),
+        postgresql,
+        default=_APP_DATABASE,
+        why=_POSTGRES,
+    )
+}
+REDIS_URL = env.required("REDIS_URL", redis_url, why="redis://host:port/0")
+
+FIELD_ENCRYPTION_KEY = env.required(
+    "FIELD_ENCRYPTION_KEY", key_text, why="32 random bytes in base64, for application secrets"
+)
+AUDIT_PSEUDONYM_KEY = env.required(
+    "AUDIT_PSEUDONYM_KEY", key_bytes, why="32 random bytes in base64, for pseudonyms in the trail"
+)
+BLIND_INDEX_KEY = env.required(
+    "BLIND_INDEX_KEY", key_bytes, why="32 random bytes in base64, for finding people by email"
+)
+JWT_SIGNING_KEY = env.required(
+    "JWT_SIGNING_KEY", long_text, why="at least 50 random characters, not SECRET_KEY"
+)
+KEY_ENCRYPTION_KEY_FILE = env.required(
+    "KEY_ENCRYPTION_KEY_FILE", Path, why="a file of 32 random bytes in base64, readable by us only"
+)
+# Only the sealer's process is given this one.
+SEALER_SIGNING_KEY_FILE = env.optional("SEALER_SIGNING_KEY_FILE", Path, default=None)
+CHECKPOINT_ORIGIN = env.optional("CHECKPOINT_ORIGIN", str, default="parley.local/log")
+TRUSTED_PROXY_COUNT = env.optional(
+    "TRUSTED_PROXY_COUNT", natural, default=0, why="how many proxies before us append X-Forwarded-For"
+)
 
 INSTALLED_APPS = [
     "daphne",
@@ -68,6 +125,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = STATE_DIR / "static"
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["app.accounts.backends.AccountBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {
@@ -78,15 +136,19 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "/sign-in"
+SESSION_ENGINE = "app.accounts.session_store"  # keeps keys hashed
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 
 AUDITLOG_LOGENTRY_MODEL = "audit.Entry"
+AUDITLOG_STORE_JSON_CHANGES = True
+# Its own table would stay empty, and its foreign keys would bind it to our users.
+MIGRATION_MODULES = {"auditlog": None}
 
 REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["app.accounts.rest.BoundedJSONParser"],
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "app.accounts.authentication.BrowserSessionAuthentication",
         "app.accounts.authentication.TokenAuthentication",
@@ -105,16 +167,42 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
 SIMPLE_JWT = {
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": JWT_SIGNING_KEY,
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=15),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
     "ROTATE_REFRESH_TOKENS": True,
     "BLACKLIST_AFTER_ROTATION": True,
+    "USER_ID_CLAIM": "sub",
 }
 
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],
+        "connect-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "form-action": [SELF],
+        "require-trusted-types-for": ["'script'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+
+CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+
+# How many proxies of ours append to X-Forwarded-For; 0: nobody is believed.
+TRUSTED_PROXY_COUNT = 0
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024

@@ -4,41 +4,54 @@ A missing or malformed value stops the start and is named, all of them at once;
 a value is never echoed, because it may be a secret.
 """
 
-from collections.abc import Callable
-from typing import Any
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from decouple import Config, RepositoryEnv, undefined
+import dj_database_url
+from decouple import Config, RepositoryEmpty, RepositoryEnv, UndefinedValueError
 from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
 
 
 class _Environment:
-    """Collects what is wrong, so that an operator mends everything in one go."""
+    """The process's environment, then the fallback that a place chose (dev: a file).
+
+    It collects what is wrong, so that an operator mends everything in one go.
+    """
 
     def __init__(self) -> None:
         self.problems: list[str] = []
-        self._config = Config(_ProcessEnvironment())
+        self._config = Config(RepositoryEmpty())
 
-    def read(
-        self, name: str, cast: Callable[[str], Any] = str, default: Any = undefined, why: str = ""
-    ) -> Any:
-        """Return the value of `name`, or note the problem and return None.
+    def fall_back_to_file(self, path: Path) -> None:
+        """Take what the environment does not say from lines of `NAME=value`, if there are any."""
+        if path.is_file():
+            self._config = Config(RepositoryEnv(str(path)))
 
-        Without a `default` the value is required, and an empty one counts as missing.
+    def fall_back_to(self, values: Mapping[str, str]) -> None:
+        """Take what the environment does not say from `values`: tests alone have such."""
+        self._config = Config(_Values(values))
+
+    def required(self, name: str, cast: Callable[[str], T], *, why: str) -> T:
+        """The value of `name`. Missing, empty or malformed, it is noted for `check()`.
+
+        What is returned then must not be used: `check()` raises before anything can.
         """
-        try:
-            raw = self._config(name, default="" if default is undefined else default)
-        except ValueError:  # pragma: no cover - decouple casts nothing here
-            raw = ""
-        if default is undefined and raw == "":
-            self.problems.append(f"{name} is missing" + (f": {why}" if why else ""))
-            return None
-        if raw is default:
-            return default
-        try:
-            return cast(raw)
-        except (ValueError, TypeError) as error:
-            self.problems.append(f"{name} is malformed: {why or type(error).__name__}")
-            return None
+        raw = self._raw(name)
+        if raw == "":
+            self.problems.append(f"{name} is missing: {why}")
+            return _nothing()
+        return self._cast(name, raw, cast, why)
+
+    def optional(self, name: str, cast: Callable[[str], T], *, default: T, why: str = "") -> T:
+        """The value of `name`, or `default` where it is not set or empty."""
+        raw = self._raw(name)
+        return default if raw == "" else self._cast(name, raw, cast, why)
 
     def check(self) -> None:
         """Raise ImproperlyConfigured with every problem that was noted."""
@@ -48,19 +61,41 @@ class _Environment:
                 "Parley does not start:\n" + "\n".join(f"  - {line}" for line in problems)
             )
 
+    def _raw(self, name: str) -> str:
+        try:
+            return str(self._config(name)).strip()
+        except UndefinedValueError:
+            return ""
 
-class _ProcessEnvironment(RepositoryEnv):
-    """decouple without a settings file: the process's environment is the only source."""
+    def _cast(self, name: str, raw: str, cast: Callable[[str], T], why: str) -> T:
+        try:
+            return cast(raw)
+        except ValueError:
+            # Without the cause: its message quotes the value.
+            self.problems.append(f"{name} is malformed: {why or cast.__doc__}")
+            return _nothing()
 
-    def __init__(self) -> None:
-        self.data = {}
+
+class _Values(RepositoryEmpty):  # type: ignore[misc]  # decouple has no types
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.data = values
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.data
+
+    def __getitem__(self, key: str) -> str:
+        return self.data[key]
+
+
+def _nothing() -> Any:
+    return None
 
 
 env = _Environment()
 
 
 def flag(value: str) -> bool:
-    """`true/1/yes/on` or `false/0/no/off`; anything else raises ValueError."""
+    """`true/1/yes/on` or `false/0/no/off`."""
     lowered = value.strip().lower()
     if lowered in {"true", "1", "yes", "on"}:
         return True
@@ -72,3 +107,58 @@ def flag(value: str) -> bool:
 def words(value: str) -> list[str]:
     """A list separated by commas; blanks are dropped."""
     return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def some_words(value: str) -> list[str]:
+    """At least one word; several are separated by commas."""
+    found = words(value)
+    if not found:
+        raise ValueError("expected at least one")
+    return found
+
+
+def long_text(value: str) -> str:
+    """At least 50 characters (`openssl rand -base64 48`)."""
+    if len(value) < 50:
+        raise ValueError("too short")
+    return value
+
+
+def key_bytes(value: str) -> bytes:
+    """32 bytes in base64 (`openssl rand -base64 32`), the URL-safe alphabet being fine too."""
+    try:
+        key = base64.b64decode(value.replace("-", "+").replace("_", "/"), validate=True)
+    except binascii.Error:
+        raise ValueError("not base64") from None
+    if len(key) != 32:
+        raise ValueError("not 32 bytes")
+    return key
+
+
+def key_text(value: str) -> str:
+    """32 bytes in URL-safe base64, as Fernet wants them (`openssl rand -base64 32 | tr +/ -_`)."""
+    return base64.urlsafe_b64encode(key_bytes(value)).decode()
+
+
+def redis_url(value: str) -> str:
+    """`redis://host:port/number`, or `rediss://` for TLS."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise ValueError("not a URL of Redis")
+    return value
+
+
+def postgresql(value: str) -> dict[str, Any]:
+    """`postgres://user:password@host:port/database`: PostgreSQL is the one engine there is."""
+    database = dict(dj_database_url.parse(value))
+    if database.get("ENGINE") != "django.db.backends.postgresql" or not database.get("NAME"):
+        raise ValueError("not a URL of PostgreSQL")
+    return database
+
+
+def natural(value: str) -> int:
+    """A whole number, 0 or above."""
+    number = int(value)
+    if number < 0:
+        raise ValueError("negative")
+    return number

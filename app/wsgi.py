@@ -1,0 +1,8 @@
+"""The WSGI application: pages and REST in production, under gunicorn's threads."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.prod")
+application = get_wsgi_application()

@@ -1,0 +1,123 @@
+"""A private PostgreSQL cluster on loopback: made, started and stopped without pg_ctl.
+
+Its superuser's password lies beside it, readable by its maker alone.
+"""
+
+import secrets
+import signal
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg2
+
+from dev.binaries import postgresql_programs
+from dev.errors import SetupProblem
+from dev.ports import LOOPBACK, free_port
+from dev.privileges import as_server_owner, give_to_server_owner
+from dev.processes import ServerProcess
+
+SUPERUSER = "postgres"
+# Without these a crash of the machine may lose data: for tests alone.
+VOLATILE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "shared_buffers": "64MB",
+    "max_connections": "100",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    # Statements and their parameters may hold what members wrote.
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
+
+
+@dataclass
+class Cluster:
+    """`folder` holds `data/`, `superuser.password` and `postgresql.log`."""
+
+    folder: Path
+    durable: bool = True
+    port: int = 0
+    _process: ServerProcess | None = field(default=None, repr=False)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def exists(self) -> bool:
+        return (self.data / "PG_VERSION").is_file()
+
+    @property
+    def password(self) -> str:
+        return (self.folder / "superuser.password").read_text()
+
+    def create(self) -> None:
+        """Run initdb. Passwords are asked of everybody: other users share the loopback."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        secret = self.folder / "superuser.password"
+        secret.touch(mode=0o600)
+        secret.write_text(secrets.token_urlsafe(24))
+        give_to_server_owner(self.data)
+        command = [
+            str(postgresql_programs() / "initdb"), "-D", str(self.data), "-U", SUPERUSER,
+            "--auth=scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--locale=C",
+        ]  # fmt: skip
+        if not self.durable:
+            command.append("--no-sync")
+        done = subprocess.run(
+            as_server_owner(command), capture_output=True, text=True, check=False, cwd="/"
+        )
+        if done.returncode:
+            raise SetupProblem(f"PostgreSQL's initdb failed:\n{done.stderr.strip()}")
+
+    def start(self, port: int = 0) -> None:
+        """Listen on `port`, or on one that is free."""
+        for attempt in range(5):
+            self.port = port or free_port()
+            try:
+                self._launch()
+                return
+            except SetupProblem:
+                # Somebody may have taken the free port in between; any other cause stays.
+                if port or attempt == 4:
+                    raise
+
+    def stop(self, *, fast: bool = True) -> None:
+        """End it: `fast` closes sessions and writes a checkpoint, else it just stops."""
+        if self._process:
+            self._process.stop(signal.SIGINT if fast else signal.SIGQUIT, grace=20)
+            self._process = None
+
+    @property
+    def process(self) -> ServerProcess:
+        if not self._process:
+            raise SetupProblem("PostgreSQL is not running.")
+        return self._process
+
+    def url(self, database: str = "postgres", user: str = SUPERUSER, password: str = "") -> str:
+        secret = quote(password or self.password, safe="")
+        return f"postgres://{user}:{secret}@{LOOPBACK}:{self.port}/{database}"
+
+    def _launch(self) -> None:
+        settings = _SETTINGS | {"port": str(self.port)} | ({} if self.durable else VOLATILE)
+        log = self.folder / "postgresql.log"
+        command = [str(postgresql_programs() / "postgres"), "-D", str(self.data)]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        # A postmaster whose starter died closes in good order, within a second.
+        command = as_server_owner(command, on_parent_death="INT")
+        self._process = ServerProcess("PostgreSQL", command, log=log)
+        self._process.wait_until(self._answers, seconds=60)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg2.connect(self.url(), connect_timeout=2).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
