@@ -4,3 +4,13 @@ from django.apps import AppConfig
 class AccountsConfig(AppConfig):
     name = "app.accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from app.accounts import schema  # noqa: F401, PLC0415 - registers with drf-spectacular
+        from app.accounts.models import Invitation, Organization, Session, User  # noqa: PLC0415
+        from app.audit.net import register  # noqa: PLC0415
+
+        register(Organization, ["slug"], organization="pk")
+        register(User, ["role", "is_active"])
+        register(Invitation, ["role", "expires_at", "uses_left", "revoked_at"])
+        register(Session, ["kind", "ended_at", "ended_reason"], organization="user.organization_id")

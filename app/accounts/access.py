@@ -1,0 +1,67 @@
+"""Every read of people and sessions: the asker comes first, loading is authorising."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from app.accounts.models import Invitation, Session, SessionKind, User
+from app.accounts.permissions import Permission, require
+from app.errors import NotFound
+
+# How long a session may go unused, and how long it may last at all.
+IDLE = {SessionKind.BROWSER: timedelta(hours=12), SessionKind.API: timedelta(days=7)}
+OLDEST = timedelta(days=14)
+
+
+def people(user: User) -> list[User]:
+    """Everybody in the user's organization, disabled ones too: their messages remain."""
+    require(user, Permission.PEOPLE_READ)
+    found = User.objects.filter(organization=user.organization_id).select_related("organization")
+    return sorted(found, key=lambda person: (person.display_name.casefold(), person.pk))
+
+
+def person(user: User, person_id: UUID) -> User:
+    """One of them. Raises NotFound for somebody of another organization."""
+    require(user, Permission.PEOPLE_READ)
+    found = User.objects.filter(organization=user.organization_id, pk=person_id)
+    result = found.select_related("organization").first()
+    if result is None:
+        raise NotFound
+    return result
+
+
+def invitations(user: User) -> list[Invitation]:
+    """The organization's invitations, newest first."""
+    require(user, Permission.INVITATIONS_MANAGE)
+    found = Invitation.objects.filter(organization=user.organization_id)
+    return list(found.select_related("created_by").order_by("-created_at", "pk"))
+
+
+def live() -> QuerySet[Session]:
+    """Sessions that still open doors: neither ended, idle nor old, of an active user."""
+    now = timezone.now()
+    in_use = Q()
+    for kind, idle in IDLE.items():
+        in_use |= Q(kind=kind, last_seen_at__gt=now - idle)
+    return Session.objects.filter(
+        in_use, ended_at=None, created_at__gt=now - OLDEST, user__is_active=True
+    )
+
+
+def live_sessions(ids: Collection[UUID]) -> set[UUID]:
+    """Which of these sessions are still alive: one query, for the gateway's revalidation."""
+    return set(live().filter(pk__in=ids).values_list("pk", flat=True))
+
+
+def live_session(session_id: UUID, user_id: UUID) -> Session | None:
+    """The session with its user and organization, if it is alive and belongs to that user."""
+    found = live().filter(pk=session_id, user=user_id)
+    return found.select_related("user__organization").first()
+
+
+def sessions(user: User) -> list[Session]:
+    """The user's own live sessions, the latest used first."""
+    return list(live().filter(user=user).order_by("-last_seen_at", "pk"))

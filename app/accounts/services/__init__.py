@@ -1,0 +1,23 @@
+"""Every change to people, sessions and invitations: one transaction, recorded in the trail."""
+
+from app.accounts.services.invitations import invite, register, revoke_invitation
+from app.accounts.services.organizations import add_user, found_organization
+from app.accounts.services.people import change_password, change_role, rename, set_active
+from app.accounts.services.signing import end_session, refresh, sign_in, sign_out, touch
+
+__all__ = [
+    "add_user",
+    "change_password",
+    "change_role",
+    "end_session",
+    "found_organization",
+    "invite",
+    "refresh",
+    "register",
+    "rename",
+    "revoke_invitation",
+    "set_active",
+    "sign_in",
+    "sign_out",
+    "touch",
+]
