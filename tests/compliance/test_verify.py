@@ -1,0 +1,278 @@
+"""The program in the package, against packages that share no code with the product."""
+
+import base64
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.compliance import verify
+from tests.compliance import packages
+from tests.compliance.outsider import check, outside
+from tests.compliance.packages import ALICE, BOB, OLGA, PHARMACY, WARD, Made, make
+from tests.compliance.tamperings import TAMPERINGS, rehash
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make(tmp_path_factory.mktemp("sound") / "package")
+
+
+@pytest.fixture
+def package(sound: Made, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sound.folder, tmp_path / "package"))
+
+
+def problems(package: Path, key: str, *checkpoints: str) -> list[dict[str, Any]]:
+    report = verify.verify(str(package), key, list(checkpoints))
+    return [problem._asdict() for problem in report.problems]
+
+
+def test_a_sound_package_is_verified_by_an_outsider(sound: Made, tmp_path: Path) -> None:
+    verdict = check(sound.folder, "--key", sound.vkey, site=outside(tmp_path))
+    assert verdict.status == 0, verdict.text
+    assert "VERIFIED" in verdict.text
+    assert "WARNING" not in verdict.text
+
+
+def test_a_zip_is_verified_as_its_folder_is(sound: Made, tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "package"), "zip", sound.folder)
+    assert problems(Path(archive), sound.vkey) == []
+
+
+def test_without_a_key_the_outsider_is_warned_loudly(sound: Made, tmp_path: Path) -> None:
+    verdict = check(sound.folder, site=outside(tmp_path))
+    assert verdict.status == 0
+    assert "NO --key WAS GIVEN" in verdict.text
+    assert sound.vkey in verdict.text
+
+
+def test_the_json_says_the_same_as_the_text(sound: Made, tmp_path: Path) -> None:
+    verdict = check(sound.folder, "--json", "--key", sound.vkey, site=outside(tmp_path))
+    assert verdict.document["verdict"] == "verified"
+    assert verdict.document["versions"] == 10
+    assert verdict.document["size"] == 20
+
+
+@pytest.mark.parametrize("careful", [False, True], ids=["as it is", "with hashes redone"])
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_each_tampering_is_named(name: str, careful: bool, package: Path, sound: Made) -> None:
+    named = TAMPERINGS[name](package)
+    if careful and named.code not in ("file-missing", "approval"):
+        rehash(package)
+    found = problems(package, sound.vkey)
+    assert named.is_in(found), found
+
+
+def test_every_tampered_file_is_also_named_by_its_hash(package: Path, sound: Made) -> None:
+    for name in sound.manifest["files"]:
+        with (package / name).open("ab") as file:
+            file.write(b" ")
+    changed = {found["file"] for found in problems(package, sound.vkey)}
+    assert set(sound.manifest["files"]) <= changed
+
+
+@pytest.mark.parametrize("conversations", [(WARD,), (PHARMACY,), (WARD, PHARMACY), ()])
+@pytest.mark.parametrize("people", [(), (ALICE,), (ALICE, BOB)])
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
+        (None, None),
+        ("2026-11-21T08:00:04.000001Z", None),
+        (None, "2026-11-21T08:00:09.000001Z"),
+        ("2026-11-21T08:00:04.000001Z", "2026-11-21T08:00:16.000000Z"),
+    ],
+)
+def test_every_scope_is_complete_in_itself(
+    conversations: Any, people: Any, since: str | None, until: str | None, tmp_path: Path
+) -> None:
+    made = make(
+        tmp_path / "p", conversations=conversations, people=people, since=since, until=until
+    )
+    assert problems(made.folder, made.vkey) == []
+
+
+@pytest.mark.parametrize("messages", range(20))
+def test_trees_of_every_shape_are_rebuilt(messages: int, tmp_path: Path) -> None:
+    made = make(tmp_path / "p", history=packages.a_day_on_the_ward(max(messages, 4)))
+    assert problems(made.folder, made.vkey) == []
+
+
+def test_a_later_body_outside_the_scope_is_one_too_many(tmp_path: Path) -> None:
+    made = make(tmp_path / "p")
+    foreign = next(b for b in made.history.bodies if b["scope"] == str(PHARMACY))
+    with (made.folder / "bodies.jsonl").open("ab") as file:
+        file.write(packages.canonical(foreign) + b"\n")
+    codes = {found["code"] for found in problems(made.folder, made.vkey)}
+    assert {"body-extra", "body-order"} <= codes
+
+
+def test_an_older_checkpoint_of_the_same_log_does_not_fit(package: Path, sound: Made) -> None:
+    older = packages.checkpoint(sound.history.leaves[:7], packages.signing_key())
+    (package / "checkpoint").write_text(older)
+    found = problems(package, sound.vkey)
+    assert {"code": "leaf-count", "leaf": 7}.items() <= next(
+        item for item in found if item["file"] == "leaves.txt"
+    ).items()
+
+
+def test_an_older_package_cannot_pass_for_a_later_one(package: Path, sound: Made) -> None:
+    """Checkpoint, leaves, bodies and rows are all cut back to an honest earlier state."""
+    keep = 7
+    older = packages.checkpoint(sound.history.leaves[:keep], packages.signing_key())
+    (package / "checkpoint").write_text(older)
+    for name in ("messages.jsonl", "membership.jsonl", "reactions.jsonl", "reads.jsonl"):
+        lines = (package / name).read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if json.loads(line)["leaf"] < keep]
+        (package / name).write_bytes(b"".join(kept))
+    leaves = sound.history.leaves[:keep]
+    (package / "leaves.txt").write_bytes(b"".join(leaf + b"\n" for leaf in leaves))
+    bodies = [
+        packages.canonical(body) + b"\n"
+        for body in sound.history.bodies[:keep]
+        if body["scope"] == str(WARD)
+    ]
+    (package / "bodies.jsonl").write_bytes(b"".join(bodies))
+    rehash(package)
+    codes = {found["code"] for found in problems(package, sound.vkey)}
+    assert {"manifest-changed", "approval", "proof"} <= codes
+
+
+def test_a_log_of_another_key_is_refused(tmp_path: Path, sound: Made) -> None:
+    forged = make(tmp_path / "p", key=packages.signing_key("a forger"))
+    found = problems(forged.folder, sound.vkey)
+    assert [item["file"] for item in found] == ["checkpoint", "manifest.tlog-proof"]
+    assert {item["code"] for item in found} == {"signature"}
+
+
+def test_a_rewritten_log_is_refused_by_a_checkpoint_from_elsewhere(
+    tmp_path: Path, sound: Made
+) -> None:
+    known = tmp_path / "from-the-witness"
+    known.write_text(packages.checkpoint(sound.history.leaves[:9], packages.signing_key()))
+    assert problems(sound.folder, sound.vkey, str(known)) == []
+    rewritten = packages.a_day_on_the_ward()
+    rewritten.leaves[4] = rewritten.leaves[4][:-1] + b"0"
+    (tmp_path / "p").mkdir()
+    made = make(tmp_path / "p", history=rewritten)
+    found = problems(made.folder, made.vkey, str(known))
+    assert any(item["code"] == "root" and str(known) in item["text"] for item in found)
+
+
+def test_a_request_approved_by_its_own_requester_is_named(tmp_path: Path) -> None:
+    made = make(tmp_path / "p", approver=OLGA)
+    assert [item["code"] for item in problems(made.folder, made.vkey)] == ["approval"]
+
+
+def test_a_revision_that_was_never_logged_is_named(tmp_path: Path) -> None:
+    history = packages.a_day_on_the_ward()
+    leaf = history.say("third", message="m0", revision=3, by=ALICE, scope=WARD)
+    made = make(tmp_path / "p", history=history)
+    message = str(packages.uuid5(packages.SPACE, "m0"))
+    (found,) = problems(made.folder, made.vkey)
+    assert (found["code"], found["leaf"], found["message"]) == ("revision-gap", leaf, message)
+
+
+@pytest.mark.parametrize("start", "=+-@\t\r")
+def test_no_cell_of_the_table_is_a_formula(start: str) -> None:
+    assert verify.csv_line([f'{start}HYPERLINK("x")', None, 3]) == (
+        f'"\'{start}HYPERLINK(""x"")","","3"\r\n'.encode()
+    )
+
+
+@pytest.mark.parametrize("key", ["", "parley", "a+b+c", "parley+00000000+AAAA"])
+def test_a_bad_key_cannot_check(key: str, sound: Made, tmp_path: Path) -> None:
+    verdict = check(sound.folder, "--key", key, site=outside(tmp_path))
+    assert verdict.status == 2
+    assert verdict.text.startswith("CANNOT CHECK")
+
+
+def test_what_is_no_package_cannot_be_checked(tmp_path: Path) -> None:
+    program = packages.VERIFY
+    site = outside(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.zip").write_text("no zip")
+    for path in ("empty", "text.zip", "nowhere"):
+        assert check(tmp_path / path, site=site, program=program).status == 2
+
+
+def test_without_cryptography_it_says_so(sound: Made, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    verdict = check(sound.folder, "--json", site=tmp_path / "bare")
+    assert verdict.status == 2
+    assert "cryptography" in verdict.document["reason"]
+
+
+@pytest.mark.parametrize("garbage", [b"", b"{}", b"[1]", b"\xff\xfe", b'{"leaf": 3}', b"null\n"])
+@pytest.mark.parametrize(
+    "name", ["messages.jsonl", "bodies.jsonl", "leaves.txt", "checkpoint", "manifest.tlog-proof"]
+)
+def test_garbage_is_a_named_problem_and_never_a_crash(
+    name: str, garbage: bytes, package: Path, sound: Made
+) -> None:
+    (package / name).write_bytes(garbage)
+    assert name in {item["file"] for item in problems(package, sound.vkey)}
+
+
+def test_a_damaged_manifest_is_never_verified(package: Path, sound: Made) -> None:
+    data = json.loads((package / "manifest.json").read_text())
+    for name in data:
+        broken = {key: value for key, value in data.items() if key != name}
+        (package / "manifest.json").write_text(json.dumps(broken))
+        try:
+            found = problems(package, sound.vkey)
+        except verify.CannotCheck:
+            continue
+        assert found, name
+
+
+def test_100_000_leaves_take_less_than_two_seconds(tmp_path: Path) -> None:
+    line = b"v1 2026-11-21T08:00:00.000000Z " + b"a" * 32 + b" " + b"b" * 32 + b" "
+    leaves = [line + f"{number:064x}".encode() for number in range(100_000)]
+    (tmp_path / "leaves.txt").write_bytes(b"".join(leaf + b"\n" for leaf in leaves))
+    root = packages.Tree(leaves).root_between(0, len(leaves))
+    report = verify.Report()
+    started = time.perf_counter()
+    found, hashes = verify.read_leaves(verify.Package(str(tmp_path)), report)
+    verify.check_tree(hashes, verify.Checkpoint("log", len(leaves), root), report)
+    asked = verify.Wanted({"c" * 32: ""}, {}, "", "")
+    assert not any(asked.covers(leaf) for leaf in found if leaf)
+    assert time.perf_counter() - started < 2
+    assert report.problems == []
+
+
+def test_proofs_hold_for_every_place_and_for_no_other() -> None:
+    leaves = [bytes([number]) for number in range(24)]
+    tree = packages.Tree(leaves)
+    for size in range(1, 25):
+        root = tree.root_between(0, size)
+        for index in range(size):
+            proof = tree.inclusion(index, 0, size)
+            assert verify.included(tree.leaves[index], index, size, proof, root)
+            assert not verify.included(tree.leaves[index - 1], index, size, proof, root) or size < 2
+            assert not verify.included(tree.leaves[index], index, size, [*proof, root], root)
+            assert not verify.included(tree.leaves[index], index + 1, size, proof, root)
+        for older in range(1, size + 1):
+            one = verify.Checkpoint("log", older, tree.root_between(0, older))
+            other = verify.Checkpoint("log", size, root)
+            proof = tree.consistency(older, 0, size)
+            assert verify.consistent(one, other, proof)
+            if older < size:
+                assert not verify.consistent(one, other, proof[:-1])
+                assert not verify.consistent(one._replace(root=root), other, proof)
+
+
+def test_a_signature_over_another_text_is_refused() -> None:
+    key = packages.signing_key()
+    note = packages.checkpoint([b"a"], key).encode()
+    parsed = verify.parse_key(packages.vkey_of(key))
+    assert verify.open_checkpoint(note, parsed).size == 1
+    for broken in (note.replace(b"\n1\n", b"\n2\n"), note[:-2], note.replace(b"\n\n", b"\n"), b""):
+        with pytest.raises(ValueError):  # noqa: PT011 - many texts, one meaning
+            verify.open_checkpoint(broken, parsed)
+    encoded = base64.b64encode(b"\2" + bytes(32)).decode()
+    with pytest.raises(verify.CannotCheck):
+        verify.parse_key(f"log+00000000+{encoded}")
