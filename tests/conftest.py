@@ -26,6 +26,8 @@ from tests.live import LiveDatabase, point_django_at
 from tests.server import SealerProcess, WebServer
 from tests.stack import Stack, running_stack
 
+pytest_plugins = ["tests.cast"]
+
 
 @pytest.fixture(scope="session")
 def stack() -> Stack:

@@ -10,7 +10,6 @@ from rest_framework.request import Request
 
 from app.accounts.models import Session, User
 from app.audit.context import ANONYMOUS, Origin, acting_as, acting_from, current_origin
-
 from app.errors import Unauthenticated
 
 
