@@ -1,0 +1,57 @@
+"""Reads of keys. For services of the system alone: no person ever sees a key."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from django.db.models import Count, Q, Sum
+
+from app.encryption.models import DataKey, KeyEncryptionKey
+
+
+def data_keys(ids: Collection[UUID]) -> list[DataKey]:
+    """The data keys with these ids, with their key encryption keys; one query."""
+    return list(DataKey.objects.select_related("key_encryption_key").filter(id__in=ids))
+
+
+def data_key_in_force(organization: UUID, conversation: UUID | None, month: date) -> DataKey | None:
+    """The data key that seals for this conversation in this month, if there is one."""
+    return (
+        DataKey.objects.select_related("key_encryption_key")
+        .filter(
+            organization_id=organization,
+            conversation_id=conversation,
+            month=month,
+            destroyed_at__isnull=True,
+        )
+        .first()
+    )
+
+
+def key_encryption_key_in_force(organization: UUID) -> KeyEncryptionKey | None:
+    """The key encryption key that wraps this organization's new data keys, if there is one."""
+    return KeyEncryptionKey.objects.filter(
+        organization_id=organization, retired_at__isnull=True
+    ).first()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStatus:
+    """What an operator may know of one key encryption key."""
+
+    organization: UUID
+    key: KeyEncryptionKey
+    data_keys: int
+    destroyed: int
+    uses: int
+
+
+def key_status() -> list[KeyStatus]:
+    """Every key encryption key with its data keys in numbers, by organization."""
+    rows = KeyEncryptionKey.objects.annotate(
+        total=Count("datakey"),
+        destroyed=Count("datakey", filter=Q(datakey__destroyed_at__isnull=False)),
+        used=Sum("datakey__uses", default=0),
+    ).order_by("organization_id", "created_at")
+    return [KeyStatus(row.organization_id, row, row.total, row.destroyed, row.used) for row in rows]
