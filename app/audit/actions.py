@@ -73,6 +73,8 @@ class Action(StrEnum):
     """A data key was wrapped anew under another key encryption key."""
     DATA_KEY_DESTROYED = "data_key:destroyed"
     """A data key was destroyed: what it sealed can never be opened again."""
+    KEY_ENCRYPTION_KEY_CREATED = "key_encryption_key:created"
+    """A key encryption key was set up for an organization."""
 
     # conversations
     CONVERSATION_CREATED = "conversation:created"
