@@ -570,8 +570,8 @@ def check_messages(package: Package, bodies: Bodies, report: Report) -> None:
                 report.wrong("row-differs", text, leaf=index, **where)
         check_content(row, body, report, leaf=index, **where)
     for index, body in sorted(left.items()):
-        text = f"revision {body['after'].get('revision')} is in the log and not in the file"
-        where = {"file": "messages.jsonl", "leaf": index, "message": body["target"]["parent"]}
+        text = f"revision {body['after']['revision']} is in the log and not in the file"
+        where = {"file": "messages.jsonl", "leaf": index, "message": body["target"]["id"]}
         report.wrong("row-missing", text, **where)
 
 
@@ -579,17 +579,17 @@ def expected_of_message(body: dict[str, Any]) -> dict[str, Any]:
     return {
         "at": body["time"],
         "conversation": body["scope"],
-        "message": body["target"]["parent"],
-        "version": body["target"]["id"],
-        "revision": body["after"].get("revision"),
+        "message": body["target"]["id"],
+        "version": body["after"]["version"],
+        "revision": body["after"]["revision"],
         "actor": body["actor"]["id"],
-        "commitment": body["after"].get("commitment"),
+        "commitment": body["after"]["content"],
     }
 
 
 def check_content(row: dict[str, Any], body: dict[str, Any], report: Report, **where: Any) -> None:
     """The text and its salt give the commitment that the log holds."""
-    expected = body["after"].get("commitment")
+    expected = body["after"]["content"]
     if expected is None:
         if row.get("body") is not None:
             report.wrong("content", "has a text, and none was logged (a deletion)", **where)
@@ -612,7 +612,7 @@ def check_revisions(bodies: Bodies, asked: Wanted, report: Report) -> None:
         return
     revisions: dict[str, dict[int, int]] = {}
     for index, body in bodies.messages.items():
-        revisions.setdefault(body["target"]["parent"], {})[body["after"].get("revision")] = index
+        revisions.setdefault(body["target"]["id"], {})[body["after"]["revision"]] = index
     for message, known in revisions.items():
         first = min(known) if asked.since or asked.until else 1
         for revision in set(range(first, max(known) + 1)) - set(known):

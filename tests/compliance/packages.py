@@ -148,15 +148,15 @@ class History:
 
     def say(self, text: str | None, *, message: str, revision: int, by: UUID, scope: UUID) -> int:
         action = "message:sent" if revision == 1 else "message:edited"
-        after: dict[str, Any] = {"revision": revision}
+        version = uuid5(SPACE, f"{message} {revision}")
+        after: dict[str, Any] = {"version": str(version), "revision": revision, "content": None}
         salt = hashlib.sha256(f"{message} {revision}".encode()).digest()[:16]
         if text is None:
             action = "message:deleted"
         else:
             sealed = b"parley/commitment/v1\0" + salt + text.encode()
-            after["commitment"] = hashlib.sha256(sealed).hexdigest()
-        version = uuid5(SPACE, f"{message} {revision}")
-        target = ("message_version", version, uuid5(SPACE, message))
+            after["content"] = hashlib.sha256(sealed).hexdigest()
+        target = ("message", uuid5(SPACE, message), scope)
         index = self.add(action, by, scope, target, after=after)
         if text is not None:
             self.texts[index] = (text, salt)
@@ -303,11 +303,11 @@ def message_row(history: History, index: int) -> dict[str, Any]:
         "leaf": index,
         "at": body["time"],
         "conversation": body["scope"],
-        "message": body["target"]["parent"],
-        "version": body["target"]["id"],
+        "message": body["target"]["id"],
+        "version": body["after"]["version"],
         "revision": body["after"]["revision"],
         "actor": body["actor"]["id"],
-        "commitment": body["after"].get("commitment"),
+        "commitment": body["after"]["content"],
         "body": text,
         "salt": salt.hex() if salt else None,
         "status": "ok",

@@ -155,7 +155,7 @@ def test_a_rewritten_log_is_refused_by_a_checkpoint_from_elsewhere(
     known.write_text(packages.checkpoint(sound.history.leaves[:9], packages.signing_key()))
     assert problems(sound.folder, sound.vkey, str(known)) == []
     rewritten = packages.a_day_on_the_ward()
-    rewritten.leaves[4] = rewritten.leaves[4][:-1] + b"0"
+    rewritten.leaves[4] = rewritten.leaves[4].replace(b"T08:", b"T07:")
     (tmp_path / "p").mkdir()
     made = make(tmp_path / "p", history=rewritten)
     found = problems(made.folder, made.vkey, str(known))
