@@ -5,7 +5,6 @@ A pseudonym's key may be shown to an auditor, one scope or actor at a time: it t
 leaves belong to that scope, and says nothing about the others. Pure.
 """
 
-import hashlib
 import hmac
 import re
 from datetime import UTC, datetime
@@ -53,8 +52,3 @@ def actor_subject(kind: str, actor: UUID | None) -> bytes:
 def leaf_line(time: str, scope: str, actor: str, body_hash: bytes) -> bytes:
     """Compose the line; every part is already text, `body_hash` is 32 bytes."""
     return f"v1 {time} {scope} {actor} {body_hash.hex()}".encode("ascii")
-
-
-def leaf_hash(leaf: bytes) -> bytes:
-    """RFC 6962 section 2.1: SHA-256(0x00 ‖ leaf)."""
-    return hashlib.sha256(b"\x00" + leaf).digest()

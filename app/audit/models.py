@@ -9,7 +9,7 @@ from typing import Any
 from auditlog.models import AbstractLogEntry
 from django.db import models
 
-from app.audit import canonical, leaves
+from app.audit import canonical, merkle
 from app.audit.fields import CurrentTransactionId, TransactionIdField
 from app.audit.net import RowChanges
 from app.audit.writing import Written
@@ -89,7 +89,7 @@ class Entry(AbstractLogEntry, models.Model):  # type: ignore[misc]  # auditlog i
     @property
     def leaf_hash(self) -> bytes:
         """RFC 6962 leaf hash, 32 bytes: what a receipt shows."""
-        return leaves.leaf_hash(bytes(self.leaf))
+        return merkle.leaf_hash(bytes(self.leaf))
 
     @property
     def document(self) -> dict[str, Any]:

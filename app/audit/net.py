@@ -42,7 +42,7 @@ def register(
     problems = unfit(model, names)
     if problems:
         raise ImproperlyConfigured("; ".join(problems))
-    in_scope: Lookup = attrgetter(scope) if scope else lambda row: None
+    in_scope: Lookup = attrgetter(scope) if scope else _no_scope
     _lookups[model] = (attrgetter(organization), in_scope)
     auditlog.register(model, include_fields=names)
     uid = f"parley-audit-{model._meta.label}"
@@ -66,6 +66,10 @@ def unfit(model: type[models.Model], names: Iterable[str]) -> list[str]:
         elif isinstance(field, models.BinaryField) or field.many_to_many:
             problems.append(f"{model._meta.label}.{name} is of a kind that cannot be watched")
     return problems
+
+
+def _no_scope(_row: object) -> None:
+    return None
 
 
 def _is_sealed(field: object) -> bool:

@@ -60,6 +60,8 @@ class Record:
     after: Mapping[str, Any] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     outcome: str = "success"
+    origin: Origin | None = None
+    """Where it came from, when a batch carries several people's; else the current origin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ def write(records: Sequence[Record], *, using: str) -> list[Written]:
 
 
 def _insert(records: Sequence[Record], using: str) -> list[Written]:
-    origin = _origin_document(current_origin.get())
-    composed = [_compose(record, origin) for record in records]
+    current = current_origin.get()
+    composed = [_compose(record, _origin_document(record.origin or current)) for record in records]
     parameters = [column for row in composed for column in _columns(row)]
     statement = f"{_INSERT}{','.join([_ROW] * len(composed))} RETURNING id, uuid"
     with connections[using].cursor() as cursor:

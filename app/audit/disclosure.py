@@ -1,0 +1,161 @@
+"""What the trail hands out for an export: leaves, bodies, pseudonym keys, proofs.
+
+Read in batches by place in the log. The log never changes, so batches read at different times
+fit together, and no cursor or snapshot stays open while a package is built.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Count, Q, QuerySet
+
+from app.audit import leaves, merkle
+from app.audit.actions import Action
+from app.audit.models import Checkpoint, Entry, Key, Leaf, Node
+
+BATCH = 2000  # leaves
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTree:
+    """A checkpoint: the tree of `size` has `root`; `note` is the signed text."""
+
+    size: int
+    root: bytes
+    note: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEntry:
+    """An entry at its place in the log, without its body."""
+
+    index: int
+    id: int
+    leaf: bytes
+    action: str
+    scope: UUID | None
+    actor: UUID | None
+    target_type: str
+    target_id: str
+    at: datetime
+
+
+def latest_tree(organization: UUID) -> SignedTree | None:
+    """The organization's last checkpoint, None while nothing was sealed."""
+    found = Checkpoint.objects.filter(organization_id=organization).order_by("-size").first()
+    return None if found is None else _signed(found)
+
+
+def tree_with(organization: UUID, entry_id: int) -> tuple[int, SignedTree] | None:
+    """The entry's index and the last checkpoint; None until a checkpoint covers the entry."""
+    place = Leaf.objects.filter(entry_id=entry_id, organization_id=organization).first()
+    tree = latest_tree(organization)
+    if place is None or tree is None or tree.size <= place.index:
+        return None
+    return place.index, tree
+
+
+def _signed(row: Checkpoint) -> SignedTree:
+    return SignedTree(row.size, bytes(row.root), row.note, row.created_at)
+
+
+def verifier_key(organization: UUID) -> str:
+    """The vkey that the organization's checkpoints are signed with now."""
+    return Key.objects.filter(organization_id=organization).latest("created_at", "id").vkey
+
+
+def logged_entries(organization: UUID, size: int) -> Iterator[list[LoggedEntry]]:
+    """The first `size` entries of the log, in its order, in batches."""
+    for start in range(0, size, BATCH):
+        end = min(start + BATCH, size)
+        places = dict(
+            Leaf.objects.filter(
+                organization_id=organization, index__gte=start, index__lt=end
+            ).values_list("entry_id", "index")
+        )
+        rows = Entry.objects.filter(pk__in=places).values_list(
+            "id", "leaf", "action_name", "scope_id", "actor_id", "target_type", "target_id", "at"
+        )
+        batch = [LoggedEntry(places[row[0]], row[0], bytes(row[1]), *row[2:]) for row in rows]
+        yield sorted(batch, key=lambda entry: entry.index)
+
+
+def bodies(entry_ids: Collection[int]) -> dict[int, bytes]:
+    """The exact bytes of these entries."""
+    found = Entry.objects.filter(pk__in=entry_ids).values_list("id", "body")
+    return {pk: bytes(body) for pk, body in found}
+
+
+def covered(
+    organization: UUID,
+    *,
+    scopes: Collection[UUID] = (),
+    actors: Collection[UUID] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> QuerySet[Entry]:
+    wanted = Q(organization_id=organization)
+    if scopes:
+        wanted &= Q(scope_id__in=scopes)
+    if actors:
+        wanted &= Q(actor_id__in=actors)
+    if since:
+        wanted &= Q(at__gte=since)
+    if until:
+        wanted &= Q(at__lt=until)
+    return Entry.objects.filter(wanted)
+
+
+def count_by_action(organization: UUID, **scope: Any) -> dict[Action, int]:
+    """How many entries of each action a scope (as in `covered`) has now."""
+    counted = (
+        covered(organization, **scope)
+        .order_by()
+        .values_list("action_name")
+        .annotate(number=Count("pk"))
+    )
+    return {Action(name): number for name, number in counted}
+
+
+def scope_key(organization: UUID, scope: UUID) -> bytes:
+    """What links a conversation to its pseudonym, and no other one; 32 bytes."""
+    subject = leaves.scope_subject(organization, scope)
+    return leaves.pseudonym_key(settings.AUDIT_PSEUDONYM_KEY, leaves.SCOPE, organization, subject)
+
+
+def actor_key(organization: UUID, actor: UUID) -> bytes:
+    """What links a person to their pseudonym, and no other one; 32 bytes."""
+    subject = leaves.actor_subject("user", actor)
+    return leaves.pseudonym_key(settings.AUDIT_PSEUDONYM_KEY, leaves.ACTOR, organization, subject)
+
+
+def inclusion_proof(organization: UUID, index: int, size: int) -> list[bytes]:
+    """That leaf `index` is in the tree of `size`: RFC 6962 section 2.1.1."""
+    return merkle.proof(merkle.inclusion_ranges(index, size), _nodes(organization))
+
+
+def consistency_proof(organization: UUID, old: int, new: int) -> list[bytes]:
+    """That the tree of `new` begins with that of `old`: RFC 6962 section 2.1.2."""
+    return merkle.proof(merkle.consistency_ranges(old, new), _nodes(organization))
+
+
+def _nodes(organization: UUID) -> Any:
+    def read(piece: merkle.Piece) -> list[bytes]:
+        within: Mapping[str, Any] = {
+            "organization_id": organization,
+            "index__gte": piece.start,
+            "index__lt": piece.end,
+        }
+        rows: QuerySet[Any] = (
+            Node.objects.filter(level=piece.level, **within)
+            if piece.level
+            else Leaf.objects.filter(**within)
+        )
+        return [bytes(hash_) for hash_ in rows.order_by("index").values_list("hash", flat=True)]
+
+    return read
