@@ -65,3 +65,9 @@ def live_session(session_id: UUID, user_id: UUID) -> Session | None:
 def sessions(user: User) -> list[Session]:
     """The user's own live sessions, the latest used first."""
     return list(live().filter(user=user).order_by("-last_seen_at", "pk"))
+
+
+def active_users(ids: Collection[UUID]) -> dict[UUID, User]:
+    """The active users among these, for commands that arrive over sockets; one query."""
+    found = User.objects.filter(pk__in=ids, is_active=True).select_related("organization")
+    return {user.pk: user for user in found}

@@ -30,7 +30,9 @@ class BrowserSessionAuthentication(SessionAuthentication):
 
 
 class TokenAuthentication(JWTAuthentication):
-    def authenticate(self, request: Request) -> tuple[User, Session] | None:
+    def authenticate(  # type: ignore[override]  # the session stands for the token
+        self, request: Request
+    ) -> tuple[User, Session] | None:
         header = self.get_header(request)
         raw = self.get_raw_token(header) if header is not None else None
         if raw is None:

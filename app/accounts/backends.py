@@ -33,7 +33,7 @@ class AccountBackend(BaseBackend):
         """Nobody: signing in goes through `services.sign_in`."""
         return
 
-    def get_user(self, user_id: UUID) -> User | None:  # type: ignore[override]  # pk is a UUID
+    def get_user(self, user_id: UUID) -> User | None:
         """The active user with this id."""
         users = User.objects.select_related("organization")
         return users.filter(pk=user_id, is_active=True).first()

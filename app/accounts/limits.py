@@ -91,7 +91,7 @@ def network(address: str) -> str:
     return str(parsed)
 
 
-def _values(what: Limited, subject: str) -> dict[str, object]:
+def _values(what: Limited, subject: str) -> dict[str, bytes | timedelta | int]:
     rate: Rate = what.value
     key = blind_index(subject, purpose=f"limit/{what.name.lower()}")
     return {"key": key, "interval": rate.interval, "burst": rate.burst}

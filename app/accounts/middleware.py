@@ -11,13 +11,11 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 
 from app.accounts import access
+from app.accounts.browser import SESSION_ID
 from app.accounts.identity import Identity
 from app.accounts.models import Session
 from app.accounts.origin import origin_of
 from app.accounts.services import touch
-
-# The key, in the browser's session, of the id of its row in `Session`.
-SESSION_ID = "parley.session"
 
 
 class SessionMiddleware:

@@ -13,6 +13,7 @@ from django.http import Http404, JsonResponse
 from django.http.request import UnreadablePostError
 from rest_framework import exceptions as drf
 from rest_framework import parsers, serializers
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from app.audit.context import current_origin
@@ -145,3 +146,11 @@ class StrictSerializer(serializers.Serializer[Any]):
                 shown = {str(name)[:64]: ["There is no such field."] for name in unknown[:10]}
                 raise serializers.ValidationError(shown)
         return super().to_internal_value(data)
+
+
+def parsed(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The request's body, checked. Raises REST framework's errors, which the handler knows."""
+    given = serializer(data=request.data)
+    given.is_valid(raise_exception=True)
+    checked: dict[str, Any] = given.validated_data
+    return checked

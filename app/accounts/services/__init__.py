@@ -2,16 +2,31 @@
 
 from app.accounts.services.invitations import invite, register, revoke_invitation
 from app.accounts.services.organizations import add_user, found_organization
-from app.accounts.services.people import change_password, change_role, rename, set_active
-from app.accounts.services.signing import end_session, refresh, sign_in, sign_out, touch
+from app.accounts.services.people import (
+    change_password,
+    change_person,
+    change_role,
+    rename,
+    set_active,
+)
+from app.accounts.services.signing import (
+    end_session,
+    issue_tokens,
+    refresh,
+    sign_in,
+    sign_out,
+    touch,
+)
 
 __all__ = [
     "add_user",
     "change_password",
+    "change_person",
     "change_role",
     "end_session",
     "found_organization",
     "invite",
+    "issue_tokens",
     "refresh",
     "register",
     "rename",

@@ -72,6 +72,19 @@ def set_active(*, by: User, person_id: UUID, active: bool) -> User:
 
 
 @transaction.atomic
+def change_person(
+    *, by: User, person_id: UUID, role: Role | None = None, active: bool | None = None
+) -> User:
+    """Both of the above, or neither."""
+    person = _managed(by, person_id)
+    if role is not None:
+        person = change_role(by=by, person_id=person_id, role=role)
+    if active is not None:
+        person = set_active(by=by, person_id=person_id, active=active)
+    return person
+
+
+@transaction.atomic
 def rename(*, user: User, display_name: str) -> User:
     """Change one's own name. Raises Invalid."""
     name = checked_name(display_name)
