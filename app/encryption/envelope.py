@@ -64,8 +64,6 @@ class Opened(NamedTuple):
     def __repr__(self) -> str:
         return "<opened>"
 
-    __str__ = __repr__
-
 
 class Sealed(NamedTuple):
     """A token with what the trail needs to commit to its content; its repr shows no content."""
@@ -81,8 +79,6 @@ class Sealed(NamedTuple):
 
     def __repr__(self) -> str:
         return "<sealed>"
-
-    __str__ = __repr__
 
 
 def commitment(salt: bytes, text: str) -> bytes:

@@ -1,9 +1,10 @@
 """The data keys that this process holds unwrapped: for five minutes, and not too many.
 
 Only committed data keys get in (`services` commits them apart), so a rolled back transaction
-leaves none behind. Shared by threads: lookups need no lock, creation is one at a time.
+leaves none behind. Shared by threads: finding a key needs no lock, obtaining one does.
 """
 
+import os
 import time
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime
@@ -23,119 +24,140 @@ CAPACITY = 10_000  # data keys
 class HeldKey:
     """One unwrapped data key. `uses` yields once for each use that was reserved for us."""
 
-    __slots__ = ("cipher", "conversation", "dek_id", "expires", "month", "organization", "uses")
+    __slots__ = ("cipher", "dek_id", "expires", "month", "uses")
 
     def __init__(self, row: DataKey, uses: Iterator[int]) -> None:
         self.cipher = AESGCM(services.unwrap_data_key(row))
         self.dek_id = row.id.bytes
-        self.organization = row.organization_id
-        self.conversation = row.conversation_id
         self.month = row.month
         self.expires = time.monotonic() + LIFETIME
         self.uses = uses
 
 
 class KeyRing:
-    """See the module. One for the process: `keyring`."""
+    """See the module. A process has one: `keyring`."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
+        self.forget()
+
+    def forget(self) -> None:
+        """Hold nothing, as at the start. Also run in a forked child: reserved uses, and locks
+        that another thread held, stay with the parent."""
         self._by_id: dict[bytes, HeldKey] = {}
+        self._erased: set[bytes] = set()
         self._sealing: dict[tuple[UUID, UUID | None], HeldKey] = {}
         self._month: tuple[float, float, date] = (0.0, 0.0, date.min)
-        self._lock = Lock()
+        self._obtaining = Lock()
+        self._keeping = Lock()
 
     def to_seal(self, organization: UUID, conversation: UUID | None) -> HeldKey:
-        """The key of this conversation and month, with one use taken from it."""
+        """The key of this conversation and month, with one use taken from it.
+
+        Raises as `services.reserve_data_key` and `services.unwrap_data_key`.
+        """
         scope = (organization, conversation)
         month = self._this_month()
         held = self._sealing.get(scope)
-        # next() on a range iterator is one step of the interpreter: no two threads get one use.
-        if held is not None and held.month == month and held.expires > time.monotonic():
-            if next(held.uses, None) is not None:
-                return held
-        with self._lock:
+        if (
+            held is not None
+            and held.month == month
+            and held.expires > time.monotonic()
+            # A range's iterator moves in one step of the interpreter: no use is given twice.
+            and next(held.uses, None) is not None
+        ):
+            return held
+        with self._obtaining:
             return self._obtain(scope, month)
 
     def to_open(self, dek_id: bytes) -> HeldKey:
         """The key with this id; raises `SealError` (unknown_key, erased, key_unavailable)."""
         held = self._by_id.get(dek_id)
-        if held is None or held.expires <= time.monotonic():
-            rows = access.data_keys([UUID(bytes=dek_id)])
-            if not rows:
-                raise SealError(Fault.UNKNOWN_KEY, "there is no data key for this text")
-            held = HeldKey(rows[0], iter(()))
-            self._keep(held)
-        return held
+        if held is not None and held.expires > time.monotonic():
+            return held
+        if dek_id in self._erased:
+            raise SealError(Fault.ERASED, "the data key of this text was destroyed")
+        rows = access.data_keys([UUID(bytes=dek_id)])
+        if not rows:
+            raise SealError(Fault.UNKNOWN_KEY, "there is no data key for this text")
+        return self._hold(rows[0], iter(()))
 
     def prefetch(self, dek_ids: Collection[bytes]) -> None:
         """Hold these keys, with one query at most; what does not unwrap is left to `to_open`."""
         now = time.monotonic()
         missing = [
             UUID(bytes=dek_id)
-            for dek_id in set(dek_ids)
+            for dek_id in {*dek_ids} - self._erased
             if (held := self._by_id.get(dek_id)) is None or held.expires <= now
         ]
         for row in access.data_keys(missing) if missing else ():
             try:
-                self._keep(HeldKey(row, iter(())))
+                self._hold(row, iter(()))
             except SealError:
-                continue  # told by to_open, for the text that needs it
-
-    def forget(self) -> None:
-        """Drop every key."""
-        with self._lock:
-            self._by_id.clear()
-            self._sealing.clear()
+                continue  # told by to_open, for the text that needs this key
 
     def _obtain(self, scope: tuple[UUID, UUID | None], month: date) -> HeldKey:
-        """Called with the lock held."""
+        """Called by one thread at a time."""
         held = self._sealing.get(scope)
         if held is not None and held.month == month:
             if held.expires <= time.monotonic():
-                held = self._renew(held)
+                held = self._renewed(held)
             if held is not None and next(held.uses, None) is not None:
-                self._sealing[scope] = held
-                return held
+                return self._keep_for_sealing(scope, held)
         row = services.reserve_data_key(organization=scope[0], conversation=scope[1], month=month)
-        held = HeldKey(row, iter(range(services.USE_BLOCK - 1)))
-        self._keep(held)
-        self._sealing.pop(scope, None)
-        self._sealing[scope] = held
-        while len(self._sealing) > self._capacity:
-            del self._sealing[next(iter(self._sealing))]
-        return held
+        held = self._hold(row, iter(range(services.USE_BLOCK - 1)))
+        return self._keep_for_sealing(scope, held)
 
-    def _renew(self, held: HeldKey) -> HeldKey | None:
-        """The same key read again, with the uses still reserved; None if it is gone."""
+    def _renewed(self, held: HeldKey) -> HeldKey | None:
+        """The same key, read again, with the uses still reserved; None when it is gone."""
         rows = access.data_keys([UUID(bytes=held.dek_id)])
         if not rows or rows[0].destroyed_at is not None:
             return None
-        renewed = HeldKey(rows[0], held.uses)
-        self._keep(renewed)
-        return renewed
+        return self._hold(rows[0], held.uses)
 
-    def _keep(self, held: HeldKey) -> None:
-        # Oldest first out, which is also the first to expire.
-        self._by_id.pop(held.dek_id, None)
-        self._by_id[held.dek_id] = held
-        while len(self._by_id) > self._capacity:
-            try:
+    def _hold(self, row: DataKey, uses: Iterator[int]) -> HeldKey:
+        try:
+            held = HeldKey(row, uses)
+        except SealError as error:
+            if error.erased:
+                self._note_erased(row.id.bytes)
+            raise
+        with self._keeping:
+            # Oldest first out, which is also the first to expire.
+            self._by_id.pop(held.dek_id, None)
+            self._by_id[held.dek_id] = held
+            while len(self._by_id) > self._capacity:
                 del self._by_id[next(iter(self._by_id))]
-            except (KeyError, StopIteration, RuntimeError):
-                break  # another thread was at it at the same time
+        return held
+
+    def _keep_for_sealing(self, scope: tuple[UUID, UUID | None], held: HeldKey) -> HeldKey:
+        with self._keeping:
+            self._sealing.pop(scope, None)
+            self._sealing[scope] = held
+            while len(self._sealing) > self._capacity:
+                del self._sealing[next(iter(self._sealing))]
+        return held
+
+    def _note_erased(self, dek_id: bytes) -> None:
+        # For good, so it is remembered: a page of erased messages asks only once.
+        with self._keeping:
+            self._by_id.pop(dek_id, None)
+            if len(self._erased) >= self._capacity:
+                self._erased.clear()
+            self._erased.add(dek_id)
 
     def _this_month(self) -> date:
         now = time.time()
         start, end, month = self._month
         if not start <= now < end:
             month = datetime.fromtimestamp(now, UTC).date().replace(day=1)
-            after = date(month.year + month.month // 12, month.month % 12 + 1, 1)
-            self._month = (_midnight(month), _midnight(after), month)
+            following = date(month.year + month.month // 12, month.month % 12 + 1, 1)
+            self._month = (_midnight(month), _midnight(following), month)
         return month
 
 
 keyring = KeyRing()
+os.register_at_fork(after_in_child=keyring.forget)
 
 
 def prefetch_data_keys(tokens: Collection[str]) -> None:

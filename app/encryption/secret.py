@@ -8,7 +8,7 @@ that could only be wrong.
 import hmac
 from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from cryptography.fernet import InvalidToken, MultiFernet
 from django.conf import settings
@@ -19,15 +19,24 @@ from encrypted_model_fields.fields import get_crypter
 
 from app.encryption.envelope import Fault, SealError
 
+# What may be assigned and what is read, as django-stubs counts it: `str`, or with None.
+Set_contra = TypeVar("Set_contra", contravariant=True)
+Get_co = TypeVar("Get_co", covariant=True)
+
 if TYPE_CHECKING:
     _Text = models.TextField
 else:
-    from encrypted_model_fields.fields import EncryptedTextField as _Text
+    from encrypted_model_fields.fields import EncryptedTextField
+
+    class _Text(EncryptedTextField):
+        def __class_getitem__(cls, types):
+            return cls
+
 
 SEALED = "<sealed>"
 
 
-class StrictTextField(_Text):
+class StrictTextField(_Text[Set_contra, Get_co]):
     """What every encrypted column refuses: searching, expressions, forms, serialization."""
 
     def to_python(self, value: Any) -> Any:
@@ -67,7 +76,7 @@ class StrictTextField(_Text):
         raise FieldError(f"{self.model._meta.label}.{self.name} is encrypted: it {why}.")
 
 
-class SecretTextField(StrictTextField):
+class SecretTextField(StrictTextField[Set_contra, Get_co]):
     """A secret of the application itself: a wrapped key, a TOTP seed.
 
     Encrypted by the package under the first of `settings.FIELD_ENCRYPTION_KEY`; opened by any
