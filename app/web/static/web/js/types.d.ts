@@ -1,0 +1,91 @@
+// The shapes that the REST API and the socket speak, for the type checker alone.
+// Global, because the page must not import what only tsc reads.
+
+declare namespace Parley {
+  interface Position { epoch: string; offset: number }
+  type ConversationKind = 'public' | 'private' | 'direct';
+  type NoticeKind = 'hold' | 'monitoring';
+
+  interface Conversation {
+    id: string; kind: ConversationKind; name: string; topic: string;
+    member: boolean; role: 'owner' | 'member' | null; people?: string[]; size: number;
+    position: Position; read: number; unread: number; mentions: number;
+    last_at: string | null; notices: { kind: NoticeKind; since: string | null }[];
+  }
+
+  interface Reaction { emoji: string; users: string[] }
+
+  interface Message {
+    id: string; conversation: string; author: string; body: string | null; at: string;
+    offset: number; revision: number; edited_at: string | null; deleted_at: string | null;
+    thread: string | null; replies: { count: number; last_at: string } | null;
+    reactions: Reaction[]; log: { index: number } | null;
+  }
+
+  interface Page { messages: Message[]; position: Position; more: boolean }
+  interface Ack {
+    id: string; conversation: string; offset: number; revision: number; at: string;
+    entry: number; leaf_hash: string;
+  }
+  interface Person { id: string; display_name: string; role: string; is_active: boolean }
+  interface Member { user: string; joined_at: string; role: 'owner' | 'member' }
+  interface Version {
+    revision: number; body: string | null; editor: string; at: string;
+    kind: 'created' | 'edited' | 'deleted';
+  }
+  interface Receipt {
+    message: string; revision: number; written_at: string; entry: number; leaf: string;
+    leaf_hash: string; index: number | null; checkpoint: string | null;
+    tree_size: number | null; proof: string[];
+    /** The entry's exact bytes, the text's salt and the log's key, where the server gives them. */
+    body?: string | null; salt?: string | null; text?: string | null; verifier_key?: string | null;
+  }
+  interface Me {
+    id: string; display_name: string; role: string;
+    organization: { id: string; name: string };
+  }
+  interface Boot { me: Me; conversation: string | null; message: string | null }
+
+  interface DurableFrame { s: string; e: string; o: number; t: string; d: any }
+  interface EphemeralFrame { s: string; t: string; d: any; e?: undefined; o?: undefined }
+  type EventFrame = DurableFrame | EphemeralFrame;
+  type ServerFrame =
+    | { kind: 'ok'; id: number; ok: any }
+    | { kind: 'err'; id: number; err: { code: number; name: string; retry: boolean; message: string } }
+    | { kind: 'event'; event: EventFrame }
+    | { kind: 'control'; op: string; d: any };
+
+  interface OutboxEntry {
+    id: string; conversation: string; thread: string | null; body: string; at: number;
+    state: 'sending' | 'failed'; error: string;
+  }
+
+  type Phase = 'idle' | 'connecting' | 'ready' | 'waiting' | 'stopped';
+  interface ConnectionState {
+    phase: Phase;
+    /** Milliseconds: since when there has been no connection; 0 while there is one. */
+    since: number;
+    /** Why it stopped: a close code of the server, or 401 from the ticket. */
+    code: number;
+  }
+  interface Clock {
+    now(): number;
+    setTimeout(task: () => void, ms: number): unknown;
+    clearTimeout(timer: any): void;
+  }
+  interface SocketLike {
+    send(data: string): void;
+    close(code?: number, reason?: string): void;
+    onopen: ((event: any) => void) | null;
+    onmessage: ((event: any) => void) | null;
+    onclose: ((event: any) => void) | null;
+    onerror: ((event: any) => void) | null;
+  }
+  interface KeyValue {
+    readonly length: number;
+    key(index: number): string | null;
+    getItem(key: string): string | null;
+    setItem(key: string, value: string): void;
+    removeItem(key: string): void;
+  }
+}
