@@ -4,14 +4,26 @@
 import os
 import sys
 
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 # Who a command is to the database. Every other one works as the app, which may not
 # change the schema or the log.
 ROLES = {"migrate": "owner", "seal": "sealer"}
 
-if __name__ == "__main__":
+
+def main(arguments: list[str]) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.dev")
-    if len(sys.argv) > 1:
-        os.environ.setdefault("DATABASE_ROLE", ROLES.get(sys.argv[1], "app"))
-    execute_from_command_line(sys.argv)
+    if len(arguments) > 1:
+        os.environ.setdefault("DATABASE_ROLE", ROLES.get(arguments[1], "app"))
+    try:
+        # Django would go on without settings and fail later with a riddle.
+        settings.INSTALLED_APPS  # noqa: B018
+    except ImproperlyConfigured as problem:
+        sys.exit(str(problem))
+    execute_from_command_line(arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -120,4 +120,3 @@ class Cluster:
         except psycopg2.OperationalError:
             return False
         return True
-

@@ -4,11 +4,12 @@ The group roles carry the rights (migrations grant them); the login roles carry 
 """
 
 import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import psycopg2
-from psycopg2 import sql
+from psycopg2 import extensions, sql
 
 OWNER = "parley_owner"
 GROUPS = {"app": "parley_app", "sealer": "parley_sealer"}
@@ -31,7 +32,7 @@ class Passwords:
 
 def create_roles(superuser_url: str, passwords: Passwords) -> None:
     """Make, or bring up to date, the groups and the logins. May be run again."""
-    with _connection(superuser_url) as cursor:
+    with _autocommitting(superuser_url) as cursor:
         for group in GROUPS.values():
             _create_role(cursor, group, "NOLOGIN")
         for kind, login in LOGINS.items():
@@ -51,7 +52,7 @@ def create_roles(superuser_url: str, passwords: Passwords) -> None:
 
 def create_database(superuser_url: str, name: str, *, template: str = "") -> None:
     """A database of the owner's, which nobody but the three logins may enter."""
-    with _connection(superuser_url) as cursor:
+    with _autocommitting(superuser_url) as cursor:
         statement = sql.SQL("CREATE DATABASE {} OWNER {}").format(
             sql.Identifier(name), sql.Identifier(OWNER)
         )
@@ -70,33 +71,28 @@ def create_database(superuser_url: str, name: str, *, template: str = "") -> Non
 
 def drop_database(superuser_url: str, name: str) -> None:
     """Drop it, and end whoever is still connected."""
-    with _connection(superuser_url) as cursor:
+    with _autocommitting(superuser_url) as cursor:
         cursor.execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         )
 
 
 def database_exists(superuser_url: str, name: str) -> bool:
-    with _connection(superuser_url) as cursor:
+    with _autocommitting(superuser_url) as cursor:
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
         return cursor.fetchone() is not None
 
 
-def _create_role(cursor: Any, name: str, kind: str) -> None:
+def _create_role(cursor: extensions.cursor, name: str, kind: str) -> None:
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
     if cursor.fetchone() is None:
         cursor.execute(sql.SQL("CREATE ROLE {} " + kind).format(sql.Identifier(name)))
 
 
-class _connection:
+@contextmanager
+def _autocommitting(url: str) -> Iterator[extensions.cursor]:
     """A cursor outside any transaction: CREATE DATABASE allows none."""
-
-    def __init__(self, url: str) -> None:
-        self._connection = psycopg2.connect(url)
-        self._connection.autocommit = True
-
-    def __enter__(self) -> Any:
-        return self._connection.cursor()
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
+    with closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as found:
+            yield found

@@ -42,7 +42,10 @@ def django_db_setup(stack: Stack) -> None:
 
 @pytest.fixture
 def live_db(
-    stack: Stack, django_db_setup: None, django_db_blocker: DjangoDbBlocker, redis_server: RedisServer
+    stack: Stack,
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    redis_server: RedisServer,
 ) -> Iterator[LiveDatabase]:
     with stack.fresh_database() as database, django_db_blocker.unblock():
         live = LiveDatabase(database)

@@ -56,12 +56,11 @@ class Stack:
 
     def database(self, name: str = TEST_DATABASE) -> Database:
         self.start_postgresql()
-        assert self._cluster and self._passwords
+        assert self._cluster
+        assert self._passwords
         given = self._passwords.as_dict()
         urls = {kind: self._cluster.url(name, LOGINS[kind], given[kind]) for kind in LOGINS}
-        return Database(
-            name, urls["owner"], urls["app"], urls["sealer"], self._cluster.url(name)
-        )
+        return Database(name, urls["owner"], urls["app"], urls["sealer"], self._cluster.url(name))
 
     @contextmanager
     def fresh_database(self) -> Iterator[Database]:

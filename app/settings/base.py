@@ -6,6 +6,7 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 
 from app.settings.env import (
+    database_role,
     env,
     key_bytes,
     key_text,
@@ -17,7 +18,8 @@ from app.settings.env import (
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-STATE_DIR = BASE_DIR / ".parley"
+# All that a process writes to disk goes below this folder.
+STATE_DIR = env.optional("STATE_DIR", Path, default=BASE_DIR / ".parley")
 
 DEBUG = False
 
@@ -27,19 +29,17 @@ SECRET_KEY = env.required("SECRET_KEY", long_text, why="at least 50 random chara
 ALLOWED_HOSTS = env.required("ALLOWED_HOSTS", some_words, why="the host names we answer to")
 
 # A process works as one role of the database. `manage.py` says which one its command needs.
-_ROLE_URLS = {"app": "DATABASE_URL", "owner": "OWNER_DATABASE_URL", "sealer": "SEALER_DATABASE_URL"}
+# Where that role's own address is not given, DATABASE_URL is it.
 _POSTGRES = "postgres://user:password@host:port/database"
-DATABASE_ROLE = env.optional("DATABASE_ROLE", str, default="app")
-_APP_DATABASE = env.required("DATABASE_URL", postgresql, why=_POSTGRES)
+DATABASE_ROLE = env.optional("DATABASE_ROLE", database_role, default="app")
+_ROLE_URL = "DATABASE_URL" if DATABASE_ROLE == "app" else f"{DATABASE_ROLE}_DATABASE_URL".upper()
+_ROLE_DATABASE = env.optional(_ROLE_URL, postgresql, default=None, why=_POSTGRES)
 DATABASES = {
-    "default": env.optional(
-        _ROLE_URLS.get(DATABASE_ROLE, "DATABASE_URL"),
-        postgresql,
-        default=_APP_DATABASE,
-        why=_POSTGRES,
-    )
+    "default": _ROLE_DATABASE or env.required("DATABASE_URL", postgresql, why=_POSTGRES),
 }
 REDIS_URL = env.required("REDIS_URL", redis_url, why="redis://host:port/0")
+# Threads of the gateway that talk to the database, each with a connection of its own.
+GATEWAY_THREADS = env.optional("GATEWAY_THREADS", natural, default=8)
 
 FIELD_ENCRYPTION_KEY = env.required(
     "FIELD_ENCRYPTION_KEY", key_text, why="32 random bytes in base64, for application secrets"
@@ -59,9 +59,8 @@ KEY_ENCRYPTION_KEY_FILE = env.required(
 # Only the sealer's process is given this one.
 SEALER_SIGNING_KEY_FILE = env.optional("SEALER_SIGNING_KEY_FILE", Path, default=None)
 CHECKPOINT_ORIGIN = env.optional("CHECKPOINT_ORIGIN", str, default="parley.local/log")
-TRUSTED_PROXY_COUNT = env.optional(
-    "TRUSTED_PROXY_COUNT", natural, default=0, why="how many proxies before us append X-Forwarded-For"
-)
+# How many proxies of ours append to X-Forwarded-For; 0: nobody is believed.
+TRUSTED_PROXY_COUNT = env.optional("TRUSTED_PROXY_COUNT", natural, default=0)
 
 INSTALLED_APPS = [
     "daphne",
@@ -123,6 +122,9 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = STATE_DIR / "static"
+MEDIA_ROOT = STATE_DIR / "files"
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["app.accounts.backends.AccountBackend"]
@@ -201,8 +203,6 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-
-# How many proxies of ours append to X-Forwarded-For; 0: nobody is believed.
-TRUSTED_PROXY_COUNT = 0
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024

@@ -7,6 +7,7 @@ a variable of the environment wins over that file.
 from pathlib import Path
 
 from app.settings.env import env, flag
+from app.settings.logs import configure
 
 env.fall_back_to_file(Path(__file__).resolve().parents[2] / ".parley" / "env")
 
@@ -21,3 +22,4 @@ DEBUG = env.optional("DEBUG", flag, default=False)
 # Static files straight from the source folders, as they are now.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
+LOGGING = configure(as_json=False, with_messages=DEBUG)

@@ -45,7 +45,7 @@ class _Environment:
         raw = self._raw(name)
         if raw == "":
             self.problems.append(f"{name} is missing: {why}")
-            return _nothing()
+            return None  # type: ignore[return-value]
         return self._cast(name, raw, cast, why)
 
     def optional(self, name: str, cast: Callable[[str], T], *, default: T, why: str = "") -> T:
@@ -73,7 +73,7 @@ class _Environment:
         except ValueError:
             # Without the cause: its message quotes the value.
             self.problems.append(f"{name} is malformed: {why or cast.__doc__}")
-            return _nothing()
+            return None  # type: ignore[return-value]
 
 
 class _Values(RepositoryEmpty):  # type: ignore[misc]  # decouple has no types
@@ -85,10 +85,6 @@ class _Values(RepositoryEmpty):  # type: ignore[misc]  # decouple has no types
 
     def __getitem__(self, key: str) -> str:
         return self.data[key]
-
-
-def _nothing() -> Any:
-    return None
 
 
 env = _Environment()
@@ -154,6 +150,13 @@ def postgresql(value: str) -> dict[str, Any]:
     if database.get("ENGINE") != "django.db.backends.postgresql" or not database.get("NAME"):
         raise ValueError("not a URL of PostgreSQL")
     return database
+
+
+def database_role(value: str) -> str:
+    """`app`, `owner` or `sealer`."""
+    if value not in {"app", "owner", "sealer"}:
+        raise ValueError("no such role")
+    return value
 
 
 def natural(value: str) -> int:

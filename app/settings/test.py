@@ -5,6 +5,7 @@ the settings; nothing listens at these addresses.
 """
 
 from app.settings.env import env
+from app.settings.logs import configure
 
 env.fall_back_to(
     {
@@ -32,3 +33,4 @@ STORAGES = {
 PASSWORD_HASHERS = ["tests.passwords.QuickArgon2"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
+LOGGING = configure(as_json=True, with_messages=False)

@@ -1,0 +1,60 @@
+"""Production: refuses to start without each secret, and names all that is missing."""
+
+import sentry_sdk
+
+from app.settings.env import env, natural, words
+from app.settings.logs import configure
+
+for _name, _why in {
+    "CSRF_TRUSTED_ORIGINS": "the origins of our pages, such as https://chat.example.org",
+    "CHECKPOINT_ORIGIN": "the name of this log, such as chat.example.org/log; never change it",
+    "TRUSTED_PROXY_COUNT": "how many proxies before us append to X-Forwarded-For (0: none)",
+    "STATE_DIR": "a folder for files, on storage that all processes share",
+}.items():
+    env.required(_name, str, why=_why)
+
+from app.settings.base import *  # noqa: E402, F403
+from app.settings.base import BASE_DIR, DATABASES, TRUSTED_PROXY_COUNT  # noqa: E402
+
+CSRF_TRUSTED_ORIGINS: list[str] = env.optional("CSRF_TRUSTED_ORIGINS", words, default=[])
+_SENTRY_DSN = env.optional("SENTRY_DSN", str, default="")
+_RELEASE = env.optional("RELEASE", str, default="")
+CONN_MAX_AGE = env.optional("DATABASE_CONNECTION_SECONDS", natural, default=60)
+env.check()
+
+DATABASES["default"] |= {"CONN_MAX_AGE": CONN_MAX_AGE, "CONN_HEALTH_CHECKS": True}
+_HOST = str(DATABASES["default"].get("HOST") or "")
+# A socket in the file system (Cloud SQL's) or the loopback crosses no network.
+if _HOST and not _HOST.startswith("/") and _HOST not in {"localhost", "127.0.0.1", "::1"}:
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("sslmode", "require")
+
+SECURE_SSL_REDIRECT = True
+# The platform's probe comes without TLS, from inside.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+if TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = 365 * 24 * 3600
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_SECURE = True
+# The prefix makes browsers refuse it from a subdomain or without TLS.
+SESSION_COOKIE_NAME = "__Host-session"
+CSRF_COOKIE_SECURE = True
+
+STATIC_ROOT = BASE_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "app.web.staticfiles.HashedFiles"},
+}
+
+LOGGING = configure(as_json=True, with_messages=False)
+
+if _SENTRY_DSN:
+    sentry_sdk.init(
+        dsn=_SENTRY_DSN,
+        release=_RELEASE or None,
+        # Neither may show what a member wrote: no variables, no bodies, no addresses.
+        include_local_variables=False,
+        send_default_pii=False,
+        max_request_body_size="never",
+    )

@@ -1,0 +1,9 @@
+"""Static files named by their content: a browser may keep them for ever."""
+
+from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+
+class HashedFiles(CompressedManifestStaticFilesStorage):
+    """Hashes the names inside ES modules' imports as well."""
+
+    support_js_module_import_aggregation = True
