@@ -1,5 +1,12 @@
 """The sitemap: which app answers under which path."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
+from drf_spectacular.views import SpectacularAPIView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/", include("app.accounts.urls")),
+    path("api/", include("app.chat.urls")),
+    path("api/realtime/", include("app.realtime.urls")),
+    path("", include("app.web.urls")),
+]

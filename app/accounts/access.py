@@ -2,11 +2,13 @@
 
 from collections.abc import Collection
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from app.accounts.codes import hashed
 from app.accounts.models import Invitation, Session, SessionKind, User
 from app.accounts.permissions import Permission, require
 from app.errors import NotFound
@@ -14,6 +16,8 @@ from app.errors import NotFound
 # How long a session may go unused, and how long it may last at all.
 IDLE = {SessionKind.BROWSER: timedelta(hours=12), SessionKind.API: timedelta(days=7)}
 OLDEST = timedelta(days=14)
+
+REFUSED: Final = "This invitation does not open anything: it is wrong, used up or too old."
 
 
 def people(user: User) -> list[User]:
@@ -38,6 +42,21 @@ def invitations(user: User) -> list[Invitation]:
     require(user, Permission.INVITATIONS_MANAGE)
     found = Invitation.objects.filter(organization=user.organization_id)
     return list(found.select_related("created_by").order_by("-created_at", "pk"))
+
+
+def usable_invitations() -> QuerySet[Invitation]:
+    """Those that still open a door."""
+    return Invitation.objects.select_related("organization").filter(
+        revoked_at=None, uses_left__gt=0, expires_at__gt=timezone.now()
+    )
+
+
+def invitation_with(code: str) -> Invitation:
+    """What the code opens; who holds it may look. Raises NotFound, always with one text."""
+    found = usable_invitations().filter(code_hash=hashed(code)).first()
+    if found is None:
+        raise NotFound(REFUSED)
+    return found
 
 
 def live() -> QuerySet[Session]:

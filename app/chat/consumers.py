@@ -1,0 +1,91 @@
+"""Socket commands of the chat: decoded by the gateway, one service call each."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from msgspec import Struct
+
+from app.accounts.models import User
+from app.audit.context import Origin, acting_as, acting_from
+from app.chat import access
+from app.chat.services import conversations, messages
+from app.chat.services.messages import Draft
+from app.errors import DomainError, Invalid, NotFound, Unauthenticated
+from app.realtime import protocol
+from app.realtime.protocol import AnyCommand, SendData
+from app.realtime.services import Principal
+
+
+def execute(user: User, session: UUID, command: AnyCommand) -> Struct:
+    """Carry out one command for `user`. Raises DomainError."""
+    with acting_from(_origin(session)), acting_as(user.actor):
+        match command:
+            case protocol.Edit(d=d):
+                return messages.edit_message(
+                    editor=user, message_id=UUID(d.id), body=d.body, revision=d.revision
+                )
+            case protocol.Delete(d=d):
+                messages.delete_message(editor=user, message_id=UUID(d.id))
+            case protocol.React(d=d):
+                messages.react(user=user, message_id=UUID(d.id), emoji=d.emoji, on=d.on)
+            case protocol.Read(d=d):
+                return conversations.mark_read(
+                    user=user, conversation_id=UUID(d.conversation), offset=d.offset
+                )
+            case _:
+                raise Invalid("There is no such command here.")
+    return protocol.Nothing()
+
+
+def send_many(
+    sends: Sequence[tuple[Principal, SendData]], users: dict[UUID, User]
+) -> Sequence[Struct | DomainError]:
+    """Commit a batch of sends together; each has its own outcome."""
+    known = [(principal, data) for principal, data in sends if principal.user in users]
+    drafts = [
+        Draft(
+            author=users[principal.user],
+            conversation=UUID(data.conversation),
+            id=UUID(data.id),
+            body=data.body,
+            thread=UUID(data.thread) if data.thread else None,
+            origin=_origin(principal.session),
+        )
+        for principal, data in known
+    ]
+    outcomes = iter(messages.send_messages(drafts)) if drafts else iter(())
+    return [
+        next(outcomes) if principal.user in users else Unauthenticated() for principal, _ in sends
+    ]
+
+
+def authorize(
+    pairs: Collection[tuple[Principal, str]], users: dict[UUID, User]
+) -> list[DomainError | None]:
+    """For each (principal, stream): None if they may listen to it now, else the refusal."""
+    wanted = {
+        (principal, stream): UUID(stream.partition(":")[2]) for principal, stream in pairs
+    }
+    members = access.may_listen(
+        [
+            (users[principal.user], target)
+            for (principal, stream), target in wanted.items()
+            if principal.user in users and stream.startswith("conversation:")
+        ]
+    )
+    return [
+        None if _may_listen(principal, stream, wanted[principal, stream], members) else NotFound()
+        for principal, stream in pairs
+    ]
+
+
+def _may_listen(
+    principal: Principal, stream: str, target: UUID, members: set[tuple[UUID, UUID]]
+) -> bool:
+    if stream.startswith("user:"):
+        return target == principal.user
+    return (principal.user, target) in members
+
+
+def _origin(session: UUID) -> Origin:
+    return Origin(session=str(session), method="socket")

@@ -1,0 +1,57 @@
+"""Opens the texts of message events, for the hub: from the hint's token, or from the row."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.chat.access import text_of
+from app.chat.models import MessageVersion
+from app.encryption.fields import SealError, open_token, prefetch_data_keys, token
+from app.realtime.log import Event
+
+_WITH_TEXT = {"message.created", "message.edited"}
+
+
+def open_bodies(events: Sequence[Event]) -> None:
+    """Fill in `data["body"]` of those events that have a text; None where it was erased.
+
+    An event in the log brings no text along: its version is read, all of them at once.
+    """
+    with_text = [event for event in events if event.type in _WITH_TEXT]
+    hinted = [event for event in with_text if event.sealed]
+    prefetch_data_keys([event.sealed[0] for event in hinted if event.sealed])
+    for event in hinted:
+        event.data["body"] = _hinted_text(event)
+    logged = [event for event in with_text if not event.sealed]
+    if logged:
+        _fill_from_rows(logged)
+
+
+def _hinted_text(event: Event) -> str | None:
+    assert event.sealed is not None
+    sealed, organization, version = event.sealed
+    try:
+        return open_token(
+            sealed,
+            organization=UUID(organization),
+            table=MessageVersion._meta.db_table,
+            column="body",
+            pk=UUID(version),
+            conversation=UUID(event.stream.partition(":")[2]),
+            revision=event.data["revision"],
+        ).text
+    except SealError as error:
+        if error.erased:
+            return None
+        raise
+
+
+def _fill_from_rows(events: list[Event]) -> None:
+    wanted = {(UUID(event.data["id"]), event.data["revision"]): event for event in events}
+    rows = [
+        row
+        for row in MessageVersion.objects.filter(message__in={key[0] for key in wanted})
+        if (row.message_id, row.revision) in wanted
+    ]
+    prefetch_data_keys([token(row, "body") for row in rows])
+    for row in rows:
+        wanted[row.message_id, row.revision].data["body"] = text_of(row)

@@ -1,0 +1,30 @@
+from django.urls import path
+
+from app.chat import views
+
+urlpatterns = [
+    path("conversations", views.ConversationsView.as_view(), name="conversations"),
+    path(
+        "conversations/<uuid:conversation>", views.ConversationView.as_view(), name="conversation"
+    ),
+    path("conversations/<uuid:conversation>/join", views.JoinView.as_view(), name="join"),
+    path("conversations/<uuid:conversation>/leave", views.LeaveView.as_view(), name="leave"),
+    path("conversations/<uuid:conversation>/members", views.MembersView.as_view(), name="members"),
+    path(
+        "conversations/<uuid:conversation>/members/<uuid:user>",
+        views.MemberView.as_view(),
+        name="member",
+    ),
+    path(
+        "conversations/<uuid:conversation>/messages", views.MessagesView.as_view(), name="messages"
+    ),
+    path("conversations/<uuid:conversation>/read", views.ReadView.as_view(), name="read"),
+    path("messages/<uuid:message>", views.MessageView.as_view(), name="message"),
+    path("messages/<uuid:message>/versions", views.VersionsView.as_view(), name="versions"),
+    path("messages/<uuid:message>/receipt", views.ReceiptView.as_view(), name="receipt"),
+    path(
+        "messages/<uuid:message>/reactions/<str:emoji>",
+        views.ReactionView.as_view(),
+        name="reaction",
+    ),
+]

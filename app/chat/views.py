@@ -1,0 +1,209 @@
+"""The chat's REST API. Each method: parse, one call of a service or of access, respond."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from app.accounts.identity import user_of
+from app.audit.leaves import timestamp
+from app.chat import access
+from app.chat import serializers as shapes
+from app.chat.services import conversations, messages
+from app.chat.services.messages import Draft
+
+
+def _parsed(shape: type[shapes.StrictSerializer], data: Any) -> dict[str, Any]:
+    serializer = shape(data=data)
+    serializer.is_valid(raise_exception=True)
+    return dict(serializer.validated_data)
+
+
+class ConversationsView(APIView):
+    @extend_schema(responses=shapes.ConversationsOut)
+    def get(self, request: Request) -> Response:
+        """List my conversations and those that I could join, the latest first."""
+        views = access.conversations(user_of(request))
+        return Response({"conversations": shapes.ConversationOut(views, many=True).data})
+
+    @extend_schema(
+        request=shapes.StartConversation,
+        responses={201: shapes.ConversationOut, 200: shapes.ConversationOut},
+    )
+    def post(self, request: Request) -> Response:
+        """Begin a conversation; a direct one of the same people is found again (200)."""
+        asked = _parsed(shapes.StartConversation, request.data)
+        found, new = conversations.start_conversation(
+            creator=user_of(request),
+            kind=asked["kind"],
+            name=asked.get("name", ""),
+            topic=asked.get("topic", ""),
+            members=asked.get("members", []),
+            conversation_id=asked.get("id"),
+        )
+        view = access.conversation(user_of(request), found.pk)
+        return Response(shapes.ConversationOut(view).data, status=201 if new else 200)
+
+
+class ConversationView(APIView):
+    @extend_schema(responses=shapes.ConversationOut)
+    def get(self, request: Request, conversation: UUID) -> Response:
+        """One conversation, as I see it."""
+        view = access.conversation(user_of(request), conversation)
+        return Response(shapes.ConversationOut(view).data)
+
+    @extend_schema(request=shapes.ChangeConversation, responses=shapes.ConversationOut)
+    def patch(self, request: Request, conversation: UUID) -> Response:
+        """Rename it or change its topic (owners)."""
+        user = user_of(request)
+        asked = _parsed(shapes.ChangeConversation, request.data)
+        conversations.change_conversation(user=user, conversation_id=conversation, **asked)
+        return Response(shapes.ConversationOut(access.conversation(user, conversation)).data)
+
+
+class JoinView(APIView):
+    @extend_schema(request=None, responses=shapes.ConversationOut)
+    def post(self, request: Request, conversation: UUID) -> Response:
+        """Join a public conversation."""
+        user = user_of(request)
+        conversations.join(user=user, conversation_id=conversation)
+        return Response(shapes.ConversationOut(access.conversation(user, conversation)).data)
+
+
+class LeaveView(APIView):
+    @extend_schema(request=None, responses={204: None})
+    def post(self, request: Request, conversation: UUID) -> Response:
+        """Leave a conversation."""
+        conversations.leave(user=user_of(request), conversation_id=conversation)
+        return Response(status=204)
+
+
+class MembersView(APIView):
+    @extend_schema(responses=shapes.MembersOut)
+    def get(self, request: Request, conversation: UUID) -> Response:
+        """Who belongs to the conversation now."""
+        stays = access.members(user_of(request), conversation)
+        return Response({"members": shapes.MemberOut(stays, many=True).data})
+
+    @extend_schema(request=shapes.AddMember, responses={204: None})
+    def post(self, request: Request, conversation: UUID) -> Response:
+        """Bring somebody in."""
+        asked = _parsed(shapes.AddMember, request.data)
+        conversations.add_member(
+            by=user_of(request), conversation_id=conversation, user_id=asked["user"]
+        )
+        return Response(status=204)
+
+
+class MemberView(APIView):
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, conversation: UUID, user: UUID) -> Response:
+        """Put somebody out (owners)."""
+        conversations.remove_member(
+            by=user_of(request), conversation_id=conversation, user_id=user
+        )
+        return Response(status=204)
+
+
+class MessagesView(APIView):
+    @extend_schema(parameters=[shapes.TimelineQuery], responses=shapes.PageOut)
+    def get(self, request: Request, conversation: UUID) -> Response:
+        """A page of messages by offset, ascending; without a bound, the latest."""
+        asked = _parsed(shapes.TimelineQuery, request.query_params.dict())
+        page = access.timeline(user_of(request), conversation, **asked)
+        return Response(shapes.PageOut(page).data)
+
+    @extend_schema(request=shapes.SendMessage, responses={201: shapes.AckOut})
+    def post(self, request: Request, conversation: UUID) -> Response:
+        """Send a message. The same id sent again gets the same acknowledgement."""
+        asked = _parsed(shapes.SendMessage, request.data)
+        ack = messages.send_message(
+            Draft(
+                author=user_of(request),
+                conversation=conversation,
+                id=asked["id"],
+                body=asked["body"],
+                thread=asked.get("thread"),
+            )
+        )
+        return Response(msgspec.to_builtins(ack), status=201)
+
+
+class MessageView(APIView):
+    @extend_schema(responses=shapes.MessageOut)
+    def get(self, request: Request, message: UUID) -> Response:
+        """One message."""
+        view = access.message_view(user_of(request), message)
+        return Response(shapes.MessageOut(view).data)
+
+    @extend_schema(request=shapes.EditMessage, responses=shapes.AckOut)
+    def patch(self, request: Request, message: UUID) -> Response:
+        """Give my message another text; 409 if it is not the one that I saw."""
+        asked = _parsed(shapes.EditMessage, request.data)
+        ack = messages.edit_message(editor=user_of(request), message_id=message, **asked)
+        return Response(msgspec.to_builtins(ack))
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, message: UUID) -> Response:
+        """Take my message away; its versions are kept, sealed."""
+        messages.delete_message(editor=user_of(request), message_id=message)
+        return Response(status=204)
+
+
+class VersionsView(APIView):
+    @extend_schema(responses=shapes.VersionsOut)
+    def get(self, request: Request, message: UUID) -> Response:
+        """All versions of my message."""
+        found = access.versions(user_of(request), message)
+        shown = [(version, access.text_of(version)) for version in found]
+        return Response({"versions": shapes.VersionOut(shown, many=True).data})
+
+
+class ReceiptView(APIView):
+    @extend_schema(responses=shapes.ReceiptOut)
+    def get(self, request: Request, message: UUID) -> Response:
+        """What proves that the message is in the log; anyone may check it."""
+        version, receipt = access.receipt(user_of(request), message)
+        return Response(
+            {
+                "message": str(version.message_id),
+                "revision": version.revision,
+                "written_at": timestamp(version.at),
+                "entry": receipt.entry_id,
+                "leaf": receipt.leaf.decode(),
+                "leaf_hash": receipt.leaf_hash.hex(),
+                "index": receipt.index,
+                "checkpoint": receipt.checkpoint,
+                "tree_size": receipt.tree_size,
+                "proof": [node.hex() for node in receipt.proof],
+            }
+        )
+
+
+class ReactionView(APIView):
+    @extend_schema(request=None, responses={204: None})
+    def put(self, request: Request, message: UUID, emoji: str) -> Response:
+        """React to a message."""
+        messages.react(user=user_of(request), message_id=message, emoji=emoji, on=True)
+        return Response(status=204)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, message: UUID, emoji: str) -> Response:
+        """Take my reaction back."""
+        messages.react(user=user_of(request), message_id=message, emoji=emoji, on=False)
+        return Response(status=204)
+
+
+class ReadView(APIView):
+    @extend_schema(request=shapes.MarkRead, responses=shapes.ReadStateOut)
+    def post(self, request: Request, conversation: UUID) -> Response:
+        """Say up to where I have read."""
+        asked = _parsed(shapes.MarkRead, request.data)
+        state = conversations.mark_read(
+            user=user_of(request), conversation_id=conversation, offset=asked["offset"]
+        )
+        return Response(msgspec.to_builtins(state))

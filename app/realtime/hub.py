@@ -1,0 +1,384 @@
+"""One hub a process: hears hints, reads what is missing, and hands events to sockets.
+
+Guarantees: a subscriber gets every durable event after its position, once, in order,
+or is told to load the state again. A hint only makes that sooner. All deliveries pass
+through one pump, a round at a time, so that an event, a recovery and a new
+subscription cannot overtake each other.
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import redis.asyncio
+import redis.exceptions
+
+from app.realtime import hints, protocol
+from app.realtime.log import Event, Wanted, ensure_streams, read_log
+from app.realtime.services import Principal
+
+logger = logging.getLogger(__name__)
+
+CHECK_SECONDS = (15.0, 25.0)
+CHECK_SECONDS_WITHOUT_REDIS = (0.7, 1.0)
+
+InThread = Callable[..., Coroutine[Any, Any, Any]]
+OpenBodies = Callable[[Sequence[Event]], None]
+Authorize = Callable[[Sequence[tuple[Principal, str]]], Sequence[Exception | None]]
+
+
+class Subscriber(Protocol):
+    """What the hub needs of a socket."""
+
+    user: str
+    principal: Principal
+
+    def offer(self, frame: bytes, *, ephemeral: bool = False) -> None: ...
+    def detached(self, stream: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Channel:
+    """A stream that somebody here listens to; `offset` is the last event handed out."""
+
+    epoch: str
+    offset: int
+    sockets: set[Subscriber] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Attachment:
+    """A socket's wish to listen; `position` is what it already has, None for nothing."""
+
+    socket: Subscriber
+    stream: str
+    position: tuple[str, int] | None
+    done: asyncio.Future[protocol.Subscribed]
+    confirm: Callable[[protocol.Subscribed], None]
+
+
+class Hub:
+    """`run` until cancelled; `attach`, `detach` and `whisper` from the same event loop."""
+
+    def __init__(
+        self, *, redis_url: str, in_thread: InThread, open_bodies: OpenBodies, authorize: Authorize
+    ) -> None:
+        self._redis_url = redis_url
+        self._in_thread = in_thread
+        self._open_bodies = open_bodies
+        self._authorize = authorize
+        self._channels: dict[str, Channel] = {}
+        self._hinted: dict[str, list[Event]] = {}
+        self._suspect: set[str] = set()
+        self._attachments: list[Attachment] = []
+        self._wake = asyncio.Event()
+        self._pubsub: redis.asyncio.client.PubSub | None = None
+        self._loop = asyncio.get_running_loop()
+        self.on_control: Callable[[dict[str, Any]], None] = lambda message: None
+
+    async def run(self) -> None:
+        """Pump events, follow Redis and check positions until cancelled."""
+        hints.local_listeners.append(self._heard_locally)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._pump())
+                tasks.create_task(self._follow_redis())
+                tasks.create_task(self._check_positions())
+        finally:
+            hints.local_listeners.remove(self._heard_locally)
+
+    # What sockets ask for.
+
+    async def attach(
+        self,
+        socket: Subscriber,
+        stream: str,
+        position: tuple[str, int] | None,
+        confirm: Callable[[protocol.Subscribed], None],
+    ) -> None:
+        """Let `socket` listen to `stream`: calls `confirm`, then offers what it missed.
+
+        Both happen in one step of the loop, so that no later event comes in between.
+        Raises what the authorization raises, which is asked after the log was read: a
+        member who is removed later hears of it in the stream, and then nothing more.
+        """
+        done = self._loop.create_future()
+        self._attachments.append(Attachment(socket, stream, position, done, confirm))
+        self._wake.set()
+        await done
+
+    def detach(self, socket: Subscriber, stream: str) -> None:
+        """Stop handing events of `stream` to `socket`."""
+        channel = self._channels.get(stream)
+        if channel is None:
+            return
+        channel.sockets.discard(socket)
+        if not channel.sockets:
+            del self._channels[stream]
+            self._redis_soon("unsubscribe", stream)
+
+    # What arrives.
+
+    def _heard_locally(self, batch: Sequence[hints.Hint]) -> None:
+        """Called in the thread that committed."""
+        self._loop.call_soon_threadsafe(self._hear, batch)
+
+    def _hear(self, batch: Sequence[hints.Hint]) -> None:
+        for name, payload in batch:
+            try:
+                self._hear_one(name, json.loads(payload))
+            except (ValueError, TypeError, KeyError, IndexError) as error:
+                # A malformed hint is one that was lost: the position check will find it.
+                logger.warning("hint_refused", extra={"error": type(error).__name__})
+
+    def _hear_one(self, name: str, message: Any) -> None:
+        if name == hints.CONTROL_CHANNEL:
+            self.on_control(message)
+        elif name == hints.LOG_CHANNEL:
+            self._tell_sealed(message)
+        else:
+            stream = name.removeprefix(hints.STREAM_CHANNEL)
+            if stream not in self._channels:
+                return
+            if isinstance(message, dict):
+                self._hand_out_ephemeral(stream, message)
+            else:
+                self._hinted.setdefault(stream, []).append(Event(stream, *message))
+                self._wake.set()
+
+    def _hand_out_ephemeral(self, stream: str, message: dict[str, Any]) -> None:
+        frame = protocol.encode(protocol.Ephemeral(stream, message["t"], message["d"]))
+        for socket in self._channels[stream].sockets:
+            socket.offer(frame, ephemeral=True)
+
+    def _tell_sealed(self, message: dict[str, Any]) -> None:
+        """The sealer signed a checkpoint: each conversation hears of its own messages."""
+        by_stream: dict[str, list[tuple[str, int]]] = {}
+        for scope, kind, target, index in message["entries"]:
+            stream = f"conversation:{scope}"
+            if kind == "message" and stream in self._channels:
+                by_stream.setdefault(stream, []).append((target, index))
+        for stream, entries in by_stream.items():
+            event = protocol.LogSealed(entries, message["size"])
+            data = protocol.event_data(event)
+            self._hand_out_ephemeral(stream, {"t": protocol.tag(event), "d": data})
+
+    # The pump.
+
+    async def _pump(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            attachments, self._attachments = self._attachments, []
+            hinted, self._hinted = self._hinted, {}
+            suspect, self._suspect = self._suspect, set()
+            try:
+                await self._round(attachments, hinted, suspect)
+            except Exception as error:
+                # Whatever the reason (PostgreSQL is away, a key is not to be had): nothing
+                # was handed out, so the same round is tried again until it succeeds.
+                logger.warning("hub_waits", extra={"error": type(error).__name__})
+                self._attachments = attachments + self._attachments
+                self._suspect |= suspect | set(hinted)
+                await asyncio.sleep(random.uniform(0.2, 0.5))
+                self._wake.set()
+
+    async def _round(
+        self, attachments: list[Attachment], hinted: dict[str, list[Event]], suspect: set[str]
+    ) -> None:
+        joined = {attachment.stream for attachment in attachments}
+        events, wanted = self._sort_hints(hinted, suspect | joined)
+        wanted += [self._wanted_by(attachment) for attachment in attachments]
+        if not events and not wanted:
+            return
+        found, refusals = await self._in_thread(self._read, events, wanted, attachments)
+        for stream, (epoch, top, new) in found.items():
+            self._hand_out(stream, epoch, top, new)
+        for attachment, refusal in zip(attachments, refusals, strict=True):
+            if attachment.done.cancelled():
+                continue
+            if refusal is not None:
+                attachment.done.set_exception(refusal)
+            else:
+                self._admit(attachment, *found[attachment.stream])
+
+    def _sort_hints(
+        self, hinted: dict[str, list[Event]], to_read: set[str]
+    ) -> tuple[list[Event], list[Wanted]]:
+        """Split into events that follow on what was handed out, and streams to be read."""
+        follow: list[Event] = []
+        wanted: list[Wanted] = []
+        for stream in hinted.keys() | to_read:
+            channel = self._channels.get(stream)
+            if channel is None:
+                continue
+            run = _following(channel, hinted.get(stream, []))
+            if run is None or stream in to_read:
+                wanted.append(Wanted(stream, channel.epoch, channel.offset))
+            else:
+                follow.extend(run)
+        return follow, wanted
+
+    def _wanted_by(self, attachment: Attachment) -> Wanted:
+        epoch, offset = attachment.position or ("", -1)
+        return Wanted(attachment.stream, epoch, offset)
+
+    def _read(
+        self, events: list[Event], wanted: list[Wanted], attachments: list[Attachment]
+    ) -> tuple[dict[str, tuple[str, int, list[Event]]], Sequence[Exception | None]]:
+        """In a thread: add to `events` what the log holds, open the texts, judge who joins."""
+        ensure_streams({attachment.stream for attachment in attachments})
+        found = read_log(wanted)
+        pairs = [(attachment.socket.principal, attachment.stream) for attachment in attachments]
+        refusals = self._authorize(pairs) if pairs else []
+        for event in events:
+            _, _, run = found.get(event.stream, ("", 0, []))
+            run.append(event)
+            found[event.stream] = (event.epoch, event.offset, run)
+        opened = [event for _, _, run in found.values() for event in run]
+        self._open_bodies(opened)
+        return found, refusals
+
+    def _hand_out(self, stream: str, epoch: str, top: int, events: list[Event]) -> None:
+        channel = self._channels.get(stream)
+        if channel is None:
+            return
+        if epoch != channel.epoch or not _covers(channel.offset, top, events):
+            self._resync(stream)
+            return
+        for event in events:
+            if event.offset > channel.offset:
+                self._hand_out_one(channel, event)
+                channel.offset = event.offset
+
+    def _hand_out_one(self, channel: Channel, event: Event) -> None:
+        frame = event.frame()
+        for socket in channel.sockets:
+            socket.offer(frame)
+        if event.type == "member.left":
+            # Whoever was removed hears that, and nothing more: also on sockets open now.
+            gone = {socket for socket in channel.sockets if socket.user == event.data["user"]}
+            channel.sockets -= gone
+            for socket in gone:
+                socket.detached(event.stream)
+
+    def _resync(self, stream: str) -> None:
+        """The history here is not the one that was followed: everyone loads it again."""
+        channel = self._channels.pop(stream)
+        frame = protocol.encode(protocol.Resync({"s": stream}))
+        for socket in channel.sockets:
+            socket.offer(frame)
+            socket.detached(stream)
+
+    def _admit(self, attachment: Attachment, epoch: str, top: int, events: list[Event]) -> None:
+        channel = self._channels.get(attachment.stream)
+        if channel is None:
+            channel = self._channels[attachment.stream] = Channel(epoch, top)
+            self._redis_soon("subscribe", attachment.stream)
+        known = attachment.position
+        recovered = (
+            known is not None
+            and known[0] == epoch
+            and known[1] <= top
+            and _covers(known[1], top, events)
+        )
+        channel.sockets.add(attachment.socket)
+        attachment.confirm(protocol.Subscribed(attachment.stream, epoch, top, recovered))
+        if recovered and known is not None:
+            for event in events:
+                if event.offset > known[1]:
+                    attachment.socket.offer(event.frame())
+        attachment.done.set_result(None)
+
+    # Redis, and doing without.
+
+    def _redis_soon(self, verb: str, stream: str) -> None:
+        if self._pubsub is not None:
+            task = self._loop.create_task(self._tell_redis(self._pubsub, verb, stream))
+            _background.add(task)
+            task.add_done_callback(_background.discard)
+
+    async def _tell_redis(self, pubsub: redis.asyncio.client.PubSub, verb: str, stream: str) -> None:
+        try:
+            await getattr(pubsub, verb)(hints.STREAM_CHANNEL + stream)
+        except (redis.exceptions.RedisError, OSError) as error:
+            # The reader of the same connection notices too, and subscribes to all again.
+            logger.warning("redis_unavailable", extra={"error": type(error).__name__})
+
+    async def _follow_redis(self) -> None:
+        pause = 0.1
+        while True:
+            client = redis.asyncio.Redis.from_url(self._redis_url, socket_connect_timeout=2)
+            try:
+                async with client.pubsub() as pubsub:
+                    await pubsub.subscribe(hints.CONTROL_CHANNEL, hints.LOG_CHANNEL)
+                    # From here on a new channel subscribes by itself; those that are there do now.
+                    self._pubsub = pubsub
+                    if names := [hints.STREAM_CHANNEL + name for name in self._channels]:
+                        await pubsub.subscribe(*names)
+                    pause = 0.1
+                    await self._listen(pubsub)
+            except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
+                logger.warning("redis_unavailable", extra={"error": type(error).__name__})
+            finally:
+                self._pubsub = None
+                await client.aclose()
+            await asyncio.sleep(random.uniform(0, pause))
+            pause = min(pause * 2, 2.0)
+
+    async def _listen(self, pubsub: redis.asyncio.client.PubSub) -> None:
+        """Hear messages until the connection breaks; a silent one is asked for a sign."""
+        while True:
+            message = await pubsub.get_message(timeout=5.0)
+            if message is None:
+                await pubsub.ping()
+            elif message["type"] == "message":
+                self._hear([(message["channel"].decode(), message["data"])])
+            elif message["type"] == "subscribe":
+                # Only from here on do hints arrive: what was committed before, since the
+                # stream was read, is in the log.
+                name = message["channel"].decode().removeprefix(hints.STREAM_CHANNEL)
+                self._suspect |= {name} & self._channels.keys()
+                self._wake.set()
+
+    async def _check_positions(self) -> None:
+        """Find a lost last hint, which no later one would reveal."""
+        while True:
+            bounds = CHECK_SECONDS_WITHOUT_REDIS if self._pubsub is None else CHECK_SECONDS
+            deadline = self._loop.time() + random.uniform(*bounds)
+            while self._loop.time() < deadline:
+                await asyncio.sleep(0.25)
+                if self._pubsub is None and bounds is CHECK_SECONDS:
+                    break
+            self._check_all()
+
+    def _check_all(self) -> None:
+        if self._channels:
+            self._suspect |= self._channels.keys()
+            self._wake.set()
+
+
+_background: set[asyncio.Task[None]] = set()
+
+
+def _following(channel: Channel, events: list[Event]) -> list[Event] | None:
+    """Return the events that continue `channel` without a gap; None if the log must be read."""
+    run: list[Event] = []
+    expected = channel.offset + 1
+    for event in sorted(events, key=lambda event: event.offset):
+        if event.epoch != channel.epoch or event.offset > expected:
+            return None
+        if event.offset == expected:
+            run.append(event)
+            expected += 1
+    return run
+
+
+def _covers(position: int, top: int, events: list[Event]) -> bool:
+    """Tell whether `events` holds each offset from after `position` up to `top`."""
+    later = [event.offset for event in events if event.offset > position]
+    return later == list(range(position + 1, top + 1))

@@ -1,0 +1,111 @@
+"""Reads streams back from PostgreSQL: what a hub or a socket has not seen yet."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from app.realtime import protocol
+from app.realtime.models import Stream, StreamEvent
+
+MAX_RECOVERY = 1_000
+"""Events of one stream that are worth replaying; after more, loading the state is cheaper."""
+
+KEPT_FOR = timedelta(days=7)
+"""How long events are kept for recovery; the messages themselves are elsewhere."""
+
+
+@dataclass(slots=True)
+class Event:
+    """An event as it was committed; `data["body"]` is filled in when its text is opened.
+
+    `sealed` is (token, organization, version) if the hint brought the sealed text along.
+    """
+
+    stream: str
+    epoch: str
+    offset: int
+    type: str
+    data: dict[str, Any]
+    sealed: Sequence[str] | None = None
+    _frame: bytes = field(default=b"", repr=False)
+
+    def frame(self) -> bytes:
+        """Return the encoded push; encoded once, however many sockets get it."""
+        if not self._frame:
+            push = protocol.Durable(self.stream, self.epoch, self.offset, self.type, self.data)
+            self._frame = protocol.encode(push)
+        return self._frame
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Somebody has `stream` up to `offset` of `epoch`; -1 for nothing, and wants only the top."""
+
+    stream: str
+    epoch: str
+    offset: int
+
+
+def read_log(wanted: Collection[Wanted]) -> dict[str, tuple[str, int, list[Event]]]:
+    """Return for each stream its epoch, its top and the events after the lowest wanted offset.
+
+    Of a stream that is too far ahead (MAX_RECOVERY), of another epoch, or already
+    pruned, the events are missing: the caller sees that they do not reach the position.
+    """
+    if not wanted:
+        return {}
+    names = sorted({want.stream for want in wanted})
+    # Top and events of one snapshot: else an event could lie above the top that was read.
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        tops = {
+            stream.name: (stream.epoch, stream.top)
+            for stream in Stream.objects.filter(name__in=names)
+        }
+        floors = _floors(wanted, tops)
+        cursor.execute(
+            "SELECT e.stream, e.offset, e.type, e.data FROM unnest(%s::text[], %s::bigint[]) "
+            "AS w(stream, floor) JOIN realtime_streamevent e "
+            'ON e.stream = w.stream AND e."offset" > w.floor ORDER BY e.stream, e.offset',
+            [list(floors), list(floors.values())],
+        )
+        rows = cursor.fetchall()
+    found: dict[str, tuple[str, int, list[Event]]] = {
+        name: (*tops.get(name, ("", 0)), []) for name in names
+    }
+    for name, offset, kind, data in rows:
+        epoch, _, events = found[name]
+        events.append(Event(name, epoch, offset, kind, json.loads(data)))
+    return found
+
+
+def _floors(
+    wanted: Collection[Wanted], tops: dict[str, tuple[str, int]]
+) -> dict[str, int]:
+    floors: dict[str, int] = {}
+    for want in wanted:
+        epoch, top = tops.get(want.stream, ("", 0))
+        if want.offset < 0 or want.epoch != epoch or top - want.offset > MAX_RECOVERY:
+            continue
+        floors[want.stream] = min(want.offset, floors.get(want.stream, top))
+    return floors
+
+
+def ensure_streams(names: Collection[str]) -> None:
+    """Make the streams that have had no event yet, so that they have an epoch to hold on to."""
+    if names:
+        missing = set(names) - set(
+            Stream.objects.filter(name__in=names).values_list("name", flat=True)
+        )
+        Stream.objects.bulk_create([Stream(name=name) for name in missing], ignore_conflicts=True)
+
+
+def prune_events() -> int:
+    """Delete events that nobody will recover from any more; return how many."""
+    deleted, _ = StreamEvent.objects.filter(at__lt=timezone.now() - KEPT_FOR).delete()
+    return deleted

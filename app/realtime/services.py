@@ -1,0 +1,162 @@
+"""Writes to streams: reserve offsets under the row lock, append events, hint on commit."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.utils import timezone
+from msgspec import Struct
+
+from app.errors import Invalid
+from app.realtime import hints, protocol
+from app.realtime.models import Stream, StreamEvent, Ticket, new_epoch
+
+TICKET_SECONDS = 30
+
+
+def conversation_stream(conversation: UUID) -> str:
+    """Return the name of a conversation's stream."""
+    return f"conversation:{conversation}"
+
+
+def user_stream(user: UUID) -> str:
+    """Return the name of a user's own stream."""
+    return f"user:{user}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """Offsets `first` to `first + count - 1` of a stream: ours, if this transaction commits."""
+
+    stream: str
+    epoch: str
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedBody:
+    """A message's text as it stands in the database, and what is needed to open it."""
+
+    token: str
+    organization: str
+    version: str
+
+
+def reserve(stream: str, count: int) -> Reserved:
+    """Take the next `count` offsets of `stream` and keep it locked until the commit.
+
+    To be called inside a transaction; who needs several streams calls `lock` first.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO realtime_stream AS s (name, epoch, top) VALUES (%s, %s, %s) "
+            "ON CONFLICT (name) DO UPDATE SET top = s.top + %s RETURNING epoch, top",
+            [stream, new_epoch(), count, count],
+        )
+        epoch, top = cursor.fetchone()
+    return Reserved(stream, epoch, top - count + 1, count)
+
+
+def lock(streams: Collection[str]) -> None:
+    """Lock several streams until the commit, in an order that lets nobody wait in a circle."""
+    list(Stream.objects.filter(name__in=streams).order_by("name").select_for_update())
+
+
+def append(
+    reserved: Reserved, events: Sequence[Struct], *, sealed: Sequence[SealedBody | None] = ()
+) -> None:
+    """Write `events` at the reserved offsets and tell everyone once they are committed.
+
+    What somebody wrote is not in the rows: a message event's `body` is None here, its
+    sealed text rides along in the hint, and whoever reads the rows opens the version.
+    """
+    if len(events) != reserved.count:
+        raise ValueError("as many events as were reserved")
+    rows = [
+        StreamEvent(
+            stream_id=reserved.stream,
+            offset=reserved.first + position,
+            type=protocol.tag(event),
+            data=protocol.event_data(event),
+        )
+        for position, event in enumerate(events)
+    ]
+    StreamEvent.objects.bulk_create(rows)
+    bodies = sealed or [None] * len(rows)
+    batch = [
+        (hints.STREAM_CHANNEL + reserved.stream, _hint(reserved.epoch, row, body))
+        for row, body in zip(rows, bodies, strict=True)
+    ]
+    transaction.on_commit(lambda: hints.publish(batch))
+
+
+def emit(stream: str, *events: Struct) -> None:
+    """Reserve and append in one go, for events that need not know their offset."""
+    append(reserve(stream, len(events)), events)
+
+
+def _hint(epoch: str, row: StreamEvent, body: SealedBody | None) -> bytes:
+    sealed = [body.token, body.organization, body.version] if body else None
+    return json.dumps([epoch, row.offset, row.type, row.data, sealed]).encode()
+
+
+def issue_ticket(*, user: UUID, organization: UUID, session: UUID, origin: str) -> str:
+    """Return a ticket (256 bits) that opens one socket from `origin` within TICKET_SECONDS."""
+    if len(origin) > 255:
+        raise Invalid("The Origin header is too long.")
+    ticket = secrets.token_urlsafe(32)
+    now = timezone.now()
+    Ticket.objects.filter(expires_at__lt=now - timedelta(minutes=5)).delete()
+    Ticket.objects.create(
+        hash=_ticket_hash(ticket),
+        user_id=user,
+        organization_id=organization,
+        session_id=session,
+        origin=origin,
+        expires_at=now + timedelta(seconds=TICKET_SECONDS),
+    )
+    return ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is at the other end of a socket."""
+
+    user: UUID
+    organization: UUID
+    session: UUID
+
+
+def redeem_ticket(ticket: str, *, origin: str) -> Principal | None:
+    """Use up a ticket; None if it is unknown, used, expired or from another origin."""
+    with connection.cursor() as cursor:
+        # One statement: of two sockets that bring the same ticket, one finds it gone.
+        cursor.execute(
+            "DELETE FROM realtime_ticket WHERE hash = %s "
+            "RETURNING user_id, organization_id, session_id, origin, expires_at",
+            [_ticket_hash(ticket)],
+        )
+        row = cursor.fetchone()
+    if row is None or row[3] != origin or row[4] < timezone.now():
+        return None
+    return Principal(user=row[0], organization=row[1], session=row[2])
+
+
+def _ticket_hash(ticket: str) -> bytes:
+    return hashlib.sha256(ticket.encode()).digest()
+
+
+def revoke(*, sessions: Collection[UUID]) -> None:
+    """Close the sockets of ended sessions, everywhere, once this transaction commits.
+
+    A hint as well: each gateway also asks every few seconds which sessions still live.
+    """
+    ended = [str(session) for session in sessions]
+    transaction.on_commit(lambda: hints.control(revoke=ended))
+

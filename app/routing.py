@@ -1,0 +1,51 @@
+"""The sitemap of socket commands: who answers what, composed from the apps."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from channels.routing import URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.urls import path
+from msgspec import Struct
+
+from app.accounts.access import active_users, live_sessions
+from app.accounts.models import User
+from app.chat import consumers as chat
+from app.chat.streams import open_bodies
+from app.errors import Unauthenticated
+from app.realtime.gateway import Backend, Gateway
+from app.realtime.protocol import AnyCommand, SendData
+from app.realtime.services import Principal
+
+
+def _users(principals: Collection[Principal]) -> dict[UUID, User]:
+    return active_users({principal.user for principal in principals})
+
+
+def _execute(principal: Principal, command: AnyCommand) -> Struct:
+    user = _users([principal]).get(principal.user)
+    if user is None:
+        raise Unauthenticated
+    return chat.execute(user, principal.session, command)
+
+
+def _send_many(sends: Sequence[tuple[Principal, SendData]]) -> Sequence[Struct | Exception]:
+    return chat.send_many(sends, _users([principal for principal, _ in sends]))
+
+
+def _authorize(pairs: Sequence[tuple[Principal, str]]) -> Sequence[Exception | None]:
+    return chat.authorize(pairs, _users([principal for principal, _ in pairs]))
+
+
+gateway = Gateway(
+    Backend(
+        authorize=_authorize,
+        send_many=_send_many,
+        execute=_execute,
+        live_sessions=live_sessions,
+        open_bodies=open_bodies,
+    )
+)
+
+# A page of another site may not open a socket in its visitor's name.
+websocket = AllowedHostsOriginValidator(URLRouter([path("ws", gateway)]))

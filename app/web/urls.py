@@ -1,0 +1,24 @@
+"""Addresses of pages."""
+
+from django.urls import path
+
+from app.web.views import accounts, administration, health
+
+urlpatterns = [
+    path("healthz", health.alive, name="healthz"),
+    path("sign-in", accounts.sign_in),
+    path("sign-out", accounts.sign_out),
+    path("invitation/<str:code>", accounts.invitation),
+    path("settings", accounts.settings),
+    path("settings/name", accounts.rename),
+    path("settings/password", accounts.change_password),
+    path("settings/appearance", accounts.appearance),
+    path("settings/sessions/<uuid:session_id>/end", accounts.end_session),
+    path("people", administration.people),
+    path("people/<uuid:person_id>", administration.people),
+    path("people/<uuid:person_id>/role", administration.change_role),
+    path("people/<uuid:person_id>/disable", administration.disable),
+    path("people/<uuid:person_id>/enable", administration.enable),
+    path("invitations", administration.invitations),
+    path("invitations/<uuid:invitation_id>/revoke", administration.revoke_invitation),
+]

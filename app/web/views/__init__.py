@@ -1,0 +1,1 @@
+"""Pages: each view asks the layers below and renders."""

@@ -1,0 +1,265 @@
+"""The gateway over real sockets: opening, commands, pushes, recovery, limits, revocation."""
+
+import json
+import time
+from uuid import uuid4
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from app.accounts.models import Session, User
+from app.accounts.services import end_session, set_active
+from app.chat.services import conversations
+from app.realtime.protocol import MAX_FRAME_BYTES, Close, Code
+from tests.chat.talk import room, say
+from tests.realtime.speaker import Refused, bearer, connected, opened, ticket
+from tests.server import WebServer
+
+
+def stream(conversation: object) -> str:
+    return f"conversation:{getattr(conversation, 'pk', conversation)}"
+
+
+def test_two_members_chat_live(server: WebServer, alice: User, bob: User) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, alice) as a, connected(server.base_url, bob) as b:
+        a.sub(stream(ward))
+        position = b.sub(stream(ward))
+        ack = a.send(ward.pk, "Bed 12 moved.")
+        push = b.push("message.created")
+        assert push["d"] == {
+            "id": ack["id"],
+            "author": str(alice.pk),
+            "body": "Bed 12 moved.",
+            "thread": None,
+            "at": ack["at"],
+            "revision": 1,
+            "entry": ack["entry"],
+        }
+        assert (push["e"], push["o"]) == (position["e"], position["o"] + 1)
+        assert a.push("message.created")["o"] == ack["offset"]
+
+
+def test_every_command_reaches_the_others(server: WebServer, alice: User, bob: User) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, alice) as a, connected(server.base_url, bob) as b:
+        b.sub(stream(ward))
+        a.sub(stream(ward))
+        id_ = a.send(ward.pk, "3.4")["id"]
+        assert a.ask("edit", id=id_, body="4.1", revision=1)["revision"] == 2
+        assert b.push("message.edited")["d"]["body"] == "4.1"
+        b.ask("react", id=id_, emoji="👍", on=True)
+        assert a.push("reaction.added")["d"]["user"] == str(bob.pk)
+        b.ask("react", id=id_, emoji="👍", on=False)
+        assert a.push("reaction.removed")
+        b.ask("typing", conversation=str(ward.pk))
+        assert a.push("typing")["d"] == {"user": str(bob.pk)}
+        offset = a.push("message.created")["o"]
+        b.sub(f"user:{bob.pk}")
+        assert b.ask("read", conversation=str(ward.pk), offset=offset)["unread"] == 0
+        assert b.push("read.moved")["d"]["offset"] == offset
+        a.ask("delete", id=id_)
+        assert b.push("message.deleted")["d"]["id"] == id_
+        assert a.ask("ping") == {}
+
+
+def test_who_comes_back_gets_exactly_what_was_missed(
+    server: WebServer, alice: User, bob: User
+) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, bob) as b:
+        seen = b.sub(stream(ward))
+    acks = [say(alice, ward, f"missed {number}") for number in range(5)]
+    with connected(server.base_url, bob) as b:
+        back = b.sub(stream(ward), seen["e"], seen["o"])
+        assert back["recovered"] is True
+        pushes = [b.push("message.created") for _ in acks]
+        assert [push["d"]["body"] for push in pushes] == [f"missed {n}" for n in range(5)]
+        assert [push["o"] for push in pushes] == [ack.offset for ack in acks]
+        say(alice, ward, "live again")
+        assert b.push("message.created")["d"]["body"] == "live again"
+
+
+@pytest.mark.parametrize("place", ["another epoch", "the future"])
+def test_an_impossible_position_is_not_recovered(
+    place: str, server: WebServer, alice: User, bob: User
+) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, bob) as b:
+        seen = b.sub(stream(ward))
+        epoch = "0" * 16 if place == "another epoch" else seen["e"]
+        offset = seen["o"] + (100 if place == "the future" else 0)
+        assert b.sub(stream(ward), epoch, offset) == {**seen, "recovered": False}
+
+
+def test_a_stranger_cannot_listen_or_send(
+    server: WebServer, alice: User, bob: User, mallory: User, eve: User
+) -> None:
+    ward = room(alice, bob)
+    for stranger in (mallory, eve):
+        with connected(server.base_url, stranger) as s:
+            for attempt in (
+                lambda: s.sub(stream(ward)),  # noqa: B023
+                lambda: s.sub(f"user:{alice.pk}"),  # noqa: B023
+                lambda: s.send(ward.pk, "hello"),  # noqa: B023
+                lambda: s.sub(stream(uuid4())),  # noqa: B023
+            ):
+                with pytest.raises(Refused) as refusal:
+                    attempt()
+                assert refusal.value.code == Code.NOT_FOUND
+
+
+def test_a_removed_member_hears_that_and_nothing_more(
+    server: WebServer, alice: User, bob: User
+) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, bob) as b:
+        seen = b.sub(stream(ward))
+        conversations.remove_member(by=alice, conversation_id=ward.pk, user_id=bob.pk)
+        say(alice, ward, "now that he is gone")
+        assert b.push("member.left")["d"]["user"] == str(bob.pk)
+        with pytest.raises(TimeoutError):
+            b.push("message.created", timeout=1)
+        with pytest.raises(Refused) as refusal:
+            b.sub(stream(ward), seen["e"], seen["o"])
+        assert refusal.value.code == Code.NOT_FOUND
+
+
+def test_a_ticket_opens_one_socket_only(server: WebServer, alice: User) -> None:
+    once = ticket(server.base_url, bearer(alice))
+    with opened(server.base_url) as first:
+        first.ask("connect", ticket=once)
+        with opened(server.base_url) as second:
+            with pytest.raises(Refused) as refusal:
+                second.ask("connect", ticket=once)
+            assert refusal.value.code == Code.TICKET_EXPIRED
+            assert second.close_code() == Close.UNAUTHENTICATED
+
+
+def test_a_ticket_of_another_origin_is_refused(server: WebServer, alice: User) -> None:
+    stolen = ticket(server.base_url, bearer(alice))  # issued to a program, without an origin
+    with opened(server.base_url, origin=server.base_url) as socket:
+        with pytest.raises(Refused):
+            socket.ask("connect", ticket=stolen)
+
+
+def test_a_page_of_another_site_cannot_open_a_socket(server: WebServer) -> None:
+    with pytest.raises(InvalidStatus):
+        with opened(server.base_url, origin="https://evil.example"):
+            pass
+
+
+def test_another_protocol_version_is_told_so(server: WebServer) -> None:
+    url = server.base_url.replace("http", "ws") + "/ws"
+    with connect(url, compression=None) as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(timeout=5)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == Close.VERSION
+
+
+def test_nothing_is_done_before_the_ticket(server: WebServer, alice: User, bob: User) -> None:
+    ward = room(alice, bob)
+    with opened(server.base_url) as socket:
+        socket.post("sub", s=stream(ward))
+        assert socket.close_code() == Close.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "{",
+        "[]",
+        '{"id":1,"op":"zap","d":{}}',
+        '{"id":1,"op":"send","d":{"conversation":"x","id":"y","body":"z"}}',
+        '{"id":1,"op":"ping","d":{},"extra":1}',
+        '{"id":"one","op":"ping","d":{}}',
+        '{"id":1,"op":"sub","d":{"s":"conversation:../etc"}}',
+        "[" * 10_000,
+        b"\xff\xfe",
+    ],
+)
+def test_a_bad_frame_is_refused_and_the_socket_stays(
+    frame: str | bytes, server: WebServer, alice: User
+) -> None:
+    with connected(server.base_url, alice) as a:
+        a.socket.send(frame)
+        refusal = a.frame()
+        assert refusal["err"]["code"] == Code.BAD_REQUEST
+        assert a.ask("ping") == {}
+
+
+def test_a_frame_of_a_megabyte_closes_the_socket_and_no_other(
+    server: WebServer, alice: User, bob: User
+) -> None:
+    with connected(server.base_url, alice) as a, connected(server.base_url, bob) as b:
+        a.socket.send(json.dumps({"id": 1, "op": "ping", "d": {"x": "y" * 2**20}}))
+        assert a.close_code() in {Close.BAD_FRAME, 1009}
+        assert b.ask("ping") == {}
+    assert MAX_FRAME_BYTES < 2**20
+
+
+def test_a_flood_is_held_back(server: WebServer, alice: User) -> None:
+    with connected(server.base_url, alice) as a:
+        numbers = [a.post("ping") for _ in range(150)]
+        codes = []
+        for number in numbers:
+            try:
+                a.reply(number)
+            except Refused as refusal:
+                codes.append(refusal.code)
+        assert set(codes) == {Code.RATE}
+        assert 20 <= len(codes) <= 50
+
+
+@pytest.mark.parametrize("end", ["sign out", "disable"])
+@pytest.mark.parametrize("redis", ["up", "down"])
+def test_a_socket_closes_within_five_seconds_of_its_session(
+    end: str, redis: str, server: WebServer, alice: User, ada: User, request: pytest.FixtureRequest
+) -> None:
+    with connected(server.base_url, alice) as a:
+        if redis == "down":
+            request.getfixturevalue("redis_server").stop()
+        started = time.monotonic()
+        if end == "disable":
+            set_active(by=ada, person_id=alice.pk, active=False)
+        else:
+            for session in Session.objects.filter(user=alice):
+                end_session(user=alice, session_id=session.pk)
+        assert a.close_code() == Close.REVOKED
+        assert time.monotonic() - started < 5
+
+
+def test_without_redis_members_go_on_chatting_and_with_it_again_nobody_notices(
+    server: WebServer, alice: User, bob: User, request: pytest.FixtureRequest
+) -> None:
+    redis = request.getfixturevalue("redis_server")
+    ward = room(alice, bob)
+    with connected(server.base_url, alice) as a, connected(server.base_url, bob) as b:
+        b.sub(stream(ward))
+        a.send(ward.pk, "one")
+        redis.stop()
+        a.send(ward.pk, "two")
+        say(alice, ward, "three, from another process")
+        redis.start()
+        a.send(ward.pk, "four")
+        say(alice, ward, "five, from another process")
+        bodies = [b.push("message.created")["d"]["body"][:5].strip(",") for _ in range(5)]
+        assert [body.split()[0] for body in bodies] == ["one", "two", "three", "four", "five"]
+
+
+def test_a_burst_is_acknowledged_in_order(server: WebServer, alice: User, bob: User) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, alice) as a, connected(server.base_url, bob) as b:
+        b.sub(stream(ward))
+        numbers = [
+            a.post("send", conversation=str(ward.pk), id=str(uuid4()), body=str(number))
+            for number in range(50)
+        ]
+        offsets = [a.reply(number)["offset"] for number in numbers]
+        assert offsets == sorted(offsets)
+        assert [b.push("message.created")["d"]["body"] for _ in numbers] == [
+            str(number) for number in range(50)
+        ]
+
