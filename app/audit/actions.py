@@ -109,6 +109,8 @@ class Action(StrEnum):
     # officers
     TRAIL_READ = "trail:read"
     """The trail was looked at."""
+    NAMES_READ = "names:read"
+    """An officer saw the names of conversations that they are not in."""
     EXPORT_REQUESTED = "export:requested"
     """An officer asked for an export."""
     EXPORT_APPROVED = "export:approved"

@@ -159,3 +159,40 @@ def _nodes(organization: UUID) -> Any:
         return [bytes(hash_) for hash_ in rows.order_by("index").values_list("hash", flat=True)]
 
     return read
+
+
+def page(
+    organization: UUID,
+    *,
+    actions: Collection[str] | None = None,
+    actor: UUID | None = None,
+    scope: UUID | None = None,
+    outside: bool = False,
+    target: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before_id: int | None = None,
+    limit: int,
+) -> list[Entry]:
+    """Entries, newest first by id. `outside`: only those of no conversation."""
+    found = covered(
+        organization,
+        scopes=[scope] if scope else (),
+        actors=[actor] if actor else (),
+        since=since,
+        until=until,
+    )
+    if actions is not None:
+        found = found.filter(action_name__in=actions)
+    if outside:
+        found = found.filter(scope_id=None)
+    if target is not None:
+        found = found.filter(target_id=target)
+    if before_id is not None:
+        found = found.filter(pk__lt=before_id)
+    return list(found.order_by("-id")[:limit])
+
+
+def entry(organization: UUID, entry_id: int) -> Entry | None:
+    """One entry of the organization."""
+    return Entry.objects.filter(organization_id=organization, pk=entry_id).first()

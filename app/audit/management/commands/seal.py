@@ -1,0 +1,85 @@
+"""Runs the sealer: every second what was written since is sealed, signed and announced.
+
+Ends cleanly on SIGTERM and Ctrl-C, after the transaction under way; waits for PostgreSQL
+when it is away. Started a second time, it stands by.
+"""
+
+import base64
+import binascii
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError, connection
+
+from app.audit.announcing import Announcer
+from app.audit.sealer import Sealer
+
+ENDING = {signal.SIGTERM, signal.SIGINT}
+_LONGEST_WAIT = 5.0
+log = structlog.get_logger("app.audit.seal")
+
+
+class Command(BaseCommand):
+    help = "Seal entries of the trail into signed trees."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="seal what is there, and end")
+        parser.add_argument("--interval", type=float, default=1.0, help="seconds between rounds")
+
+    def handle(self, *args: Any, once: bool, interval: float, **options: Any) -> None:
+        sealer = Sealer(
+            signing_seed(settings.SEALER_SIGNING_KEY_FILE),
+            settings.CHECKPOINT_ORIGIN,
+            Announcer(settings.REDIS_URL),
+        )
+        if once:
+            self.stdout.write(f"sealed {sealer.seal()} entries")
+            return
+        # Blocked, not handled: they stay pending during a transaction and end the wait after it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        run(sealer, interval)
+
+
+def run(sealer: Sealer, interval: float) -> None:
+    """Seal every `interval` seconds until a signal of ENDING; TreeDisagrees ends it at once."""
+    log.info("sealing", interval=interval)
+    wait, ended = interval, False
+    while not ended:
+        began = time.monotonic()
+        try:
+            sealed = sealer.seal(stop=_is_ending)
+        except (OperationalError, InterfaceError) as error:
+            connection.close()
+            wait = min(max(interval, wait * 2), _LONGEST_WAIT)
+            log.warning("database_away", reason=type(error).__name__, retry_after=wait)
+        else:
+            wait = interval
+            if sealed:
+                log.debug("sealed", entries=sealed)
+        left = max(0.0, wait - (time.monotonic() - began))
+        ended = signal.sigtimedwait(ENDING, left) is not None
+    connection.close()
+    log.info("sealing_ended")
+
+
+def _is_ending() -> bool:
+    return bool(signal.sigpending() & ENDING)
+
+
+def signing_seed(path: Path | None) -> bytes:
+    """The 32-byte Ed25519 seed, kept in base64 in a file that only the sealer may read."""
+    if path is None:
+        raise CommandError("SEALER_SIGNING_KEY_FILE is missing: 32 random bytes in base64")
+    try:
+        seed = base64.b64decode(path.read_text(), validate=False)
+    except (OSError, binascii.Error, UnicodeDecodeError) as error:
+        raise CommandError(f"the signing key cannot be read: {type(error).__name__}") from None
+    if len(seed) != 32:
+        raise CommandError("the signing key is not 32 bytes in base64")
+    return seed
