@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 import structlog
 from django.db import connection
@@ -91,7 +92,7 @@ def network(address: str) -> str:
     return str(parsed)
 
 
-def _values(what: Limited, subject: str) -> dict[str, bytes | timedelta | int]:
+def _values(what: Limited, subject: str) -> dict[str, Any]:
     rate: Rate = what.value
     key = blind_index(subject, purpose=f"limit/{what.name.lower()}")
     return {"key": key, "interval": rate.interval, "burst": rate.burst}

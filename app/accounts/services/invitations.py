@@ -1,20 +1,19 @@
 """Inviting, and joining by invitation.
 
-The code is 192 random bits, so a plain hash of it is safe to keep. Wrong, expired, used-up and
-withdrawn codes are answered alike.
+Wrong, expired, used-up and withdrawn codes are answered alike.
 """
 
-import secrets
 from datetime import timedelta
-from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
+from app.accounts import access
+from app.accounts.access import REFUSED
 from app.accounts.checks import checked_name, checked_password
+from app.accounts.codes import hashed, new_code
 from app.accounts.limits import Limited, network, spend
 from app.accounts.models import Invitation, Role, User
 from app.accounts.permissions import Permission, require
@@ -27,12 +26,7 @@ from app.errors import Invalid, NotFound
 
 LONGEST: Final = timedelta(days=30)
 MOST_USES: Final = 100
-REFUSED: Final = "This invitation does not open anything: it is wrong, used up or too old."
 TAKEN: Final = "An account cannot be made with this address. If it is yours, sign in instead."
-
-
-def hashed(code: str) -> bytes:
-    return sha256(code.encode()).digest()
 
 
 @transaction.atomic
@@ -45,7 +39,7 @@ def invite(
         raise Invalid(fields={"expires_in_hours": ["Choose between an hour and 30 days."]})
     if not 1 <= uses <= MOST_USES:
         raise Invalid(fields={"uses": [f"Choose between 1 and {MOST_USES}."]})
-    code = secrets.token_urlsafe(24)
+    code = new_code()
     invitation = Invitation.objects.create(
         organization=by.organization,
         code_hash=hashed(code),
@@ -108,7 +102,8 @@ def register(*, code: str, email: str, display_name: str, password: str) -> User
 
 @transaction.atomic
 def _register(code: str, email: str, display_name: str, password: str) -> User | None:
-    invitation = _usable().select_for_update(of=("self",)).filter(code_hash=hashed(code)).first()
+    usable = access.usable_invitations().select_for_update(of=("self",))
+    invitation = usable.filter(code_hash=hashed(code)).first()
     if invitation is None:
         return None
     name = checked_name(display_name)
@@ -128,12 +123,6 @@ def _register(code: str, email: str, display_name: str, password: str) -> User |
     invitation.save(update_fields=["uses_left"])
     _accepted(invitation, user)
     return user
-
-
-def _usable() -> QuerySet[Invitation]:
-    return Invitation.objects.select_related("organization").filter(
-        revoked_at=None, uses_left__gt=0, expires_at__gt=timezone.now()
-    )
 
 
 def _accepted(invitation: Invitation, user: User) -> None:
