@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Max, Q, Sum
 
 from app.encryption.models import DataKey, KeyEncryptionKey
 
@@ -45,6 +45,7 @@ class KeyStatus:
     data_keys: int
     destroyed: int
     uses: int
+    most_used: int
 
 
 def key_status() -> list[KeyStatus]:
@@ -53,5 +54,9 @@ def key_status() -> list[KeyStatus]:
         total=Count("datakey"),
         destroyed=Count("datakey", filter=Q(datakey__destroyed_at__isnull=False)),
         used=Sum("datakey__uses", default=0),
+        most=Max("datakey__uses", default=0),
     ).order_by("organization_id", "created_at")
-    return [KeyStatus(row.organization_id, row, row.total, row.destroyed, row.used) for row in rows]
+    return [
+        KeyStatus(row.organization_id, row, row.total, row.destroyed, row.used, row.most)
+        for row in rows
+    ]
