@@ -7,6 +7,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/", include("app.accounts.urls")),
     path("api/", include("app.chat.urls")),
+    path("api/compliance/", include("app.compliance.urls")),
     path("api/realtime/", include("app.realtime.urls")),
     path("", include("app.web.urls")),
 ]
+
+handler400 = "app.web.views.errors.bad_request"
+handler403 = "app.web.views.errors.denied"
+handler404 = "app.web.views.errors.not_found"
+handler500 = "app.web.views.errors.broken"

@@ -62,6 +62,9 @@ CHECKPOINT_ORIGIN = env.optional("CHECKPOINT_ORIGIN", str, default="parley.local
 # How many proxies of ours append to X-Forwarded-For; 0: nobody is believed.
 TRUSTED_PROXY_COUNT = env.optional("TRUSTED_PROXY_COUNT", natural, default=0)
 
+# Finished exports, in the clear, for their officers: readable by us only.
+EXPORT_DIR = env.optional("EXPORT_DIR", Path, default=STATE_DIR / "exports")
+
 INSTALLED_APPS = [
     "daphne",
     "django.contrib.auth",
@@ -142,6 +145,7 @@ SESSION_ENGINE = "app.accounts.session_store"  # keeps keys hashed
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "app.web.views.errors.csrf_failed"
 
 AUDITLOG_LOGENTRY_MODEL = "audit.Entry"
 AUDITLOG_STORE_JSON_CHANGES = True
@@ -203,6 +207,10 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE = {
+    "resume-exports": {"task": "compliance.resume_exports", "schedule": 60},
+    "expire-exports": {"task": "compliance.expire_exports", "schedule": 3600},
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
