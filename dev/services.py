@@ -1,5 +1,7 @@
 """The processes of Parley itself, as they run on one machine."""
 
+from pathlib import Path
+
 from dev.ports import LOOPBACK
 
 
@@ -12,9 +14,18 @@ def web_command(python: str, port: int) -> list[str]:
 
 
 def worker_command(python: str) -> list[str]:
+    """Jobs, in threads: a child process of the worker could outlive it."""
     return [
-        python, "-m", "celery", "--app", "app.celery", "worker", "--beat",
-        "--concurrency", "1", "--loglevel", "INFO",
+        python, "-m", "celery", "--app", "app.celery", "worker", "--pool", "threads",
+        "--concurrency", "2", "--loglevel", "WARNING", "--without-mingle", "--without-gossip",
+    ]  # fmt: skip
+
+
+def scheduler_command(python: str, notes: Path) -> list[str]:
+    """Puts jobs that are due into the queue; `notes` remembers when each was last due."""
+    return [
+        python, "-m", "celery", "--app", "app.celery", "beat", "--loglevel", "WARNING",
+        "--schedule", str(notes), "--pidfile", "",
     ]  # fmt: skip
 
 

@@ -1,15 +1,19 @@
 """One machine, one person: everything listens on loopback.
 
-`make run` makes the secrets and writes them to `.parley/env`, which git ignores;
-a variable of the environment wins over that file.
+`make run` makes the secrets and writes them below `.parley/`, which git ignores: `env` for
+all, and for the owner's and the sealer's processes a file each. A variable of the
+environment wins over a line there.
 """
 
 from pathlib import Path
 
-from app.settings.env import env, flag
+from app.settings.env import database_role, env, flag
 from app.settings.logs import configure
 
-env.fall_back_to_file(Path(__file__).resolve().parents[2] / ".parley" / "env")
+_PROJECT = Path(__file__).resolve().parents[2]
+_STATE = env.optional("STATE_DIR", Path, default=_PROJECT / ".parley")
+_ROLE = env.optional("DATABASE_ROLE", database_role, default="app")
+env.fall_back_to_files(_STATE / "env", _STATE / f"env.{_ROLE}")
 
 from app.settings.base import *  # noqa: E402, F403
 

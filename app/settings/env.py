@@ -28,10 +28,12 @@ class _Environment:
         self.problems: list[str] = []
         self._config = Config(RepositoryEmpty())
 
-    def fall_back_to_file(self, path: Path) -> None:
+    def fall_back_to_files(self, *paths: Path) -> None:
         """Take what the environment does not say from lines of `NAME=value`, if there are any."""
-        if path.is_file():
-            self._config = Config(RepositoryEnv(str(path)))
+        values: dict[str, str] = {}
+        for path in filter(Path.is_file, paths):
+            values |= RepositoryEnv(str(path)).data
+        self.fall_back_to(values)
 
     def fall_back_to(self, values: Mapping[str, str]) -> None:
         """Take what the environment does not say from `values`: tests alone have such."""

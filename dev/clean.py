@@ -1,0 +1,21 @@
+"""`make clean`: deletes the state folder, unless Parley is running from it."""
+
+import shutil
+import sys
+
+from dev.errors import SetupProblem
+from dev.state import STATE, State
+
+
+def main() -> None:
+    if not STATE.exists():
+        return
+    try:
+        State().open()
+    except SetupProblem as problem:
+        sys.exit(str(problem))
+    shutil.rmtree(STATE)
+
+
+if __name__ == "__main__":
+    main()
