@@ -40,6 +40,8 @@ def main() -> None:
     except subprocess.CalledProcessError as problem:
         command = " ".join(problem.cmd[:6])
         sys.exit(f"Parley cannot make its environment: `{command} …` failed, see above.")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted: the next `make` begins the environment anew.")
 
 
 def wanted() -> str:

@@ -60,7 +60,7 @@ def test(arguments: list[str]) -> int:
     sys.stdout.flush()
     command = [sys.executable, "-m", "pytest", *_browser_selection()]
     if not arguments:
-        command += ["-n", str(min(os.cpu_count() or 2, 4)), "--dist", "worksteal"]
+        command += ["-n", str(min(os.cpu_count() or 2, 4)), "--dist", "loadgroup"]
     return subprocess.call([*command, *arguments], cwd=PROJECT) or code
 
 

@@ -16,7 +16,8 @@ def web_command(python: str, port: int) -> list[str]:
 def worker_command(python: str) -> list[str]:
     """Jobs, in threads: a child process of the worker could outlive it."""
     return [
-        python, "-m", "celery", "--app", "app.celery", "worker", "--pool", "threads",
+        python, "-W", "ignore:You're running the worker with superuser",
+        "-m", "celery", "--quiet", "--app", "app.celery", "worker", "--pool", "threads",
         "--concurrency", "2", "--loglevel", "WARNING", "--without-mingle", "--without-gossip",
     ]  # fmt: skip
 
@@ -24,7 +25,7 @@ def worker_command(python: str) -> list[str]:
 def scheduler_command(python: str, notes: Path) -> list[str]:
     """Puts jobs that are due into the queue; `notes` remembers when each was last due."""
     return [
-        python, "-m", "celery", "--app", "app.celery", "beat", "--loglevel", "WARNING",
+        python, "-m", "celery", "--quiet", "--app", "app.celery", "beat", "--loglevel", "WARNING",
         "--schedule", str(notes), "--pidfile", "",
     ]  # fmt: skip
 
