@@ -18,7 +18,14 @@ from app.encryption import envelope
 from app.encryption.contents import Content, Known, Loaded, StoredToken, Written
 from app.encryption.envelope import Fault, Opened, Sealed, SealError
 from app.encryption.keyring import keyring, prefetch_data_keys
-from app.encryption.secret import Get_co, SecretTextField, Set_contra, StrictTextField, blind_index
+from app.encryption.secret import (
+    WRITTEN,
+    Get_co,
+    SecretTextField,
+    Set_contra,
+    StrictTextField,
+    blind_index,
+)
 
 __all__ = [
     "Fault",
@@ -162,7 +169,7 @@ class SealedTextField(StrictTextField[Set_contra, Get_co]):
         if isinstance(value, StoredToken):
             return value.token
         if value is not None:
-            self._refuse("is written by save() or bulk_create() alone")
+            self._refuse(WRITTEN)
         return None
 
     def seal(self, instance: models.Model, content: Loaded | Written | Known) -> Loaded | Known:

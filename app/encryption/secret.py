@@ -34,6 +34,7 @@ else:
 
 
 SEALED = "<sealed>"
+WRITTEN = "is written by save() or bulk_create(), not by expressions, update() or bulk_update()"
 
 
 class StrictTextField(_Text[Set_contra, Get_co]):
@@ -58,7 +59,7 @@ class StrictTextField(_Text[Set_contra, Get_co]):
         # The one hook that sees expressions of update() and bulk_update(), which would
         # otherwise be stored as the text of their SQL.
         if hasattr(value, "as_sql"):
-            self._refuse("cannot be written by an expression or bulk_update(): use save()")
+            self._refuse(WRITTEN)
         return "%s"
 
     def value_from_object(self, obj: models.Model) -> Any:
@@ -99,7 +100,7 @@ class SecretTextField(StrictTextField[Set_contra, Get_co]):
         if value is None:
             return None
         if not isinstance(value, str):
-            self._refuse("takes a text")
+            self._refuse(WRITTEN if hasattr(value, "as_sql") else "takes a text")
         return _crypter().encrypt(value.encode()).decode("ascii")
 
 

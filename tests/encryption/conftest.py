@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import psycopg2
 import pytest
+from django.apps import AppConfig, apps
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from app.encryption.keyring import keyring
+from tests.encryption import sample
 from tests.encryption.sample import Letter, Stock, Vault
 from tests.live import LiveDatabase
 from tests.stack import Stack
@@ -41,6 +43,14 @@ def live_samples(live_db: LiveDatabase) -> LiveDatabase:
     """The sample tables in a database where commits are real."""
     make_tables(live_db.owner_url)
     return live_db
+
+
+@pytest.fixture
+def installed_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets Django find the samples by name, as unpickling and copying do."""
+    config = AppConfig("sample", sample)
+    config.apps, config.models = apps, apps.all_models["sample"]
+    monkeypatch.setitem(apps.app_configs, "sample", config)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """Models that exist only here: ours beside the package's own, of an app that is not installed."""
 
+from typing import ClassVar
 from uuid import uuid4
 
 from django.db import models
@@ -19,6 +20,8 @@ class Letter(SealedModel):
     note = SealedTextField(null=True)
     mark = models.CharField(max_length=32, default="")
 
+    objects: ClassVar[models.Manager["Letter"]] = models.Manager()
+
     class Meta:
         app_label = "sample"
 
@@ -34,6 +37,8 @@ class Vault(models.Model):
 
     secret = SecretTextField()
 
+    objects: ClassVar[models.Manager["Vault"]] = models.Manager()
+
     class Meta:
         app_label = "sample"
 
@@ -45,6 +50,8 @@ class Stock(models.Model):
     """The package as it is, so that a test can show what we are guarding against."""
 
     body = EncryptedTextField()
+
+    objects: ClassVar[models.Manager["Stock"]] = models.Manager()
 
     class Meta:
         app_label = "sample"
