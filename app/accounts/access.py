@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from app.accounts.codes import hashed
-from app.accounts.models import Invitation, Session, SessionKind, User
+from app.accounts.models import Invitation, Organization, Session, SessionKind, User
 from app.accounts.permissions import Permission, require
 from app.errors import NotFound
 
@@ -90,3 +90,9 @@ def active_users(ids: Collection[UUID]) -> dict[UUID, User]:
     """The active users among these, for commands that arrive over sockets; one query."""
     found = User.objects.filter(pk__in=ids, is_active=True).select_related("organization")
     return {user.pk: user for user in found}
+
+
+def organization_exists(slug: str | None = None) -> bool:
+    """Whether there is such an organization, or, without a slug, any at all."""
+    found = Organization.objects.all()
+    return (found.filter(slug=slug) if slug else found).exists()

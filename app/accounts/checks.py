@@ -10,6 +10,7 @@ from app.errors import Invalid
 
 LONGEST_NAME: Final = 80
 LONGEST_EMAIL: Final = 254  # RFC 5321, 4.5.3.1.3
+LONGEST_LABEL: Final = 120
 LONGEST_PASSWORD: Final = 256  # longer ones would only cost hashing time
 
 

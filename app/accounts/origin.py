@@ -22,8 +22,9 @@ def client_address(meta: dict[str, str]) -> str:
     than proxies the request did not come through all of them, and the peer itself counts.
     """
     trusted = int(settings.TRUSTED_PROXY_COUNT)
-    hops = meta.get("HTTP_X_FORWARDED_FOR", "").rsplit(",", trusted)[-trusted:] if trusted else []
-    claimed = hops[0] if trusted and len(hops) == trusted else meta.get("REMOTE_ADDR", "")
+    forwarded = meta.get("HTTP_X_FORWARDED_FOR", "") if trusted else ""
+    hops = forwarded.rsplit(",", trusted)[-trusted:] if forwarded else []
+    claimed = hops[0] if hops and len(hops) == trusted else meta.get("REMOTE_ADDR", "")
     return _canonical(claimed.strip()[:64])
 
 

@@ -4,13 +4,12 @@ from typing import Any
 
 from rest_framework import serializers
 
-from app.accounts.checks import LONGEST_EMAIL, LONGEST_NAME, LONGEST_PASSWORD
+from app.accounts.checks import LONGEST_EMAIL, LONGEST_LABEL, LONGEST_NAME, LONGEST_PASSWORD
 from app.accounts.models import Invitation, Role, Session, User
 from app.accounts.permissions import PERMISSIONS, Permission
 from app.accounts.rest import StrictSerializer
 from app.accounts.services.invitations import LONGEST, MOST_USES
 
-LONGEST_LABEL = 120
 _HOUR = 3600
 # The field's own message would repeat what was sent.
 _ROLE_ERRORS: dict[str, Any] = {"invalid_choice": "Choose member, officer or administrator."}
@@ -146,3 +145,8 @@ class InvitationsAnswer(serializers.Serializer[Any]):
 
 class NewInvitationAnswer(InvitationAnswer):
     code = serializers.CharField(help_text="Shown this once.")
+
+
+class TicketAnswer(serializers.Serializer[Any]):
+    ticket = serializers.CharField()
+    expires_in = serializers.IntegerField(help_text="Seconds.")

@@ -7,6 +7,7 @@ from app.accounts import views
 urlpatterns = [
     path("auth/token", views.TokenView.as_view()),
     path("auth/token/refresh", views.RefreshView.as_view()),
+    path("realtime/ticket", views.TicketView.as_view()),
     path("auth/sign-out", views.SignOutView.as_view()),
     path("me", views.MeView.as_view()),
     path("me/password", views.PasswordView.as_view()),

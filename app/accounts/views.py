@@ -16,6 +16,7 @@ from app.accounts.models import Role, SessionKind, User
 from app.accounts.permissions import Permission, allows
 from app.accounts.rest import parsed
 from app.accounts.schema import answers
+from app.realtime.services import TICKET_SECONDS, issue_ticket
 
 
 class PublicView(APIView):
@@ -201,3 +202,22 @@ def described(person: User, *, to: User) -> Any:
     full = allows(to, Permission.PEOPLE_MANAGE)
     serializer = serializers.ManagedPersonAnswer if full else serializers.PersonAnswer
     return serializer(person).data
+
+
+class TicketView(APIView):
+    @extend_schema(
+        operation_id="issue_ticket",
+        request=None,
+        responses=answers({201: serializers.TicketAnswer}, 400, 401, 403),
+    )
+    def post(self, request: Request) -> Response:
+        """A ticket that opens one socket within seconds; see docs/protocol.md."""
+        session = session_of(request)
+        ticket = issue_ticket(
+            user=session.user_id,
+            organization=session.user.organization_id,
+            session=session.pk,
+            origin=request.headers.get("Origin", ""),
+        )
+        answer = serializers.TicketAnswer({"ticket": ticket, "expires_in": TICKET_SECONDS})
+        return Response(answer.data, status=201)

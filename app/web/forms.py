@@ -5,9 +5,8 @@ from typing import Any
 
 from django import forms
 
-from app.accounts.checks import LONGEST_EMAIL, LONGEST_NAME, LONGEST_PASSWORD
+from app.accounts.checks import LONGEST_EMAIL, LONGEST_LABEL, LONGEST_NAME, LONGEST_PASSWORD
 from app.accounts.models import Role
-from app.accounts.serializers import LONGEST_LABEL
 from app.accounts.services.invitations import MOST_USES
 from app.errors import DomainError
 

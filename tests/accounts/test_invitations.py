@@ -19,9 +19,7 @@ DAY = timedelta(days=1)
 
 
 def invited(by: User, **options: Any) -> tuple[Invitation, str]:
-    return services.invite(
-        **{"by": by, "role": Role.MEMBER, "uses": 1, "lifetime": DAY, **options}
-    )
+    return services.invite(**{"by": by, "role": Role.MEMBER, "uses": 1, "lifetime": DAY, **options})
 
 
 def joined(code: str, name: str = "newcomer", **options: Any) -> User:

@@ -1,7 +1,6 @@
 """Signing in: who gets in, what the others learn, and what the trail keeps."""
 
 import json
-from collections.abc import Iterator
 from uuid import UUID
 
 import pytest
@@ -9,7 +8,7 @@ from django.contrib.auth import hashers
 from django.test import Client
 from django.utils import timezone
 
-from app.accounts import limits, services
+from app.accounts import backends, limits, services
 from app.accounts.limits import Limited
 from app.accounts.models import Limit, Session, SessionKind, User
 from app.audit.context import Origin, acting_from
@@ -53,7 +52,7 @@ def test_an_unknown_address_is_recorded_without_being_kept(alice: User, trail: T
 
 
 @pytest.fixture
-def hashings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def hashings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A line for each Argon2 computation."""
     done: list[str] = []
     hasher = hashers.get_hasher()
@@ -84,7 +83,7 @@ def hashings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     ids=["wrong password", "unknown address", "disabled", "disabled and wrong"],
 )
 def test_every_refusal_has_one_text_one_hashing_and_one_entry(
-    alice: User, bob: User, hashings: list[str], trail: Trail, email: str, password: str
+    bob: User, alice: User, *, hashings: list[str], trail: Trail, email: str, password: str
 ) -> None:
     User.objects.filter(pk=bob.pk).update(is_active=False)
     hashings.clear()
@@ -191,16 +190,14 @@ def test_limits_hold_with_redis_stopped(alice: User, redis_server: object) -> No
 def test_a_person_disabled_between_check_and_session_does_not_get_in(
     alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from app.accounts.services import signing
-
-    checked = signing.verified
+    checked = backends.verified
 
     def then_disabled(user: User | None, password: str) -> bool:
         good = checked(user, password)
         User.objects.filter(pk=alice.pk).update(is_active=False)
         return good
 
-    monkeypatch.setattr(signing, "verified", then_disabled)
+    monkeypatch.setattr("app.accounts.services.signing.verified", then_disabled)
     with pytest.raises(Unauthenticated):
         attempt(address("alice"))
     assert not Session.objects.exists()

@@ -88,7 +88,7 @@ def test_a_token_with_other_claims_is_refused(
     alice: User, client: Client, change: dict[str, Any]
 ) -> None:
     forged = claims(tokens(alice).access) | change
-    key = settings.SIMPLE_JWT["SIGNING_KEY"]
+    key = str(settings.SIMPLE_JWT["SIGNING_KEY"])
     token = jwt.encode({k: v for k, v in forged.items() if v is not None}, key, "HS256")
     answer = client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401
@@ -110,7 +110,7 @@ def test_a_token_of_one_user_does_not_open_the_session_of_another(
 ) -> None:
     session = browser_session(bob)
     mixed = claims(tokens(alice).access) | {"sid": str(session.pk)}
-    token = jwt.encode(mixed, settings.SIMPLE_JWT["SIGNING_KEY"], "HS256")
+    token = jwt.encode(mixed, str(settings.SIMPLE_JWT["SIGNING_KEY"]), "HS256")
     answer = client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401
 
