@@ -2,10 +2,12 @@
 
 from django.urls import path
 
-from app.web.views import accounts, administration, health
+from app.web.views import accounts, administration, conversation, health
 
 urlpatterns = [
     path("healthz", health.alive, name="healthz"),
+    path("", conversation.conversation),
+    path("c/<uuid:conversation_id>", conversation.conversation),
     path("sign-in", accounts.sign_in),
     path("sign-out", accounts.sign_out),
     path("invitation/<str:code>", accounts.invitation),

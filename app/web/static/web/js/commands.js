@@ -4,9 +4,7 @@ import { newId } from './ids.js';
 import { TYPING_SECONDS } from './protocol.js';
 import { reacted } from './timeline.js';
 
-/** @typedef {import('./session.js').Session} Session */
-
-/** @param {Session} session @param {string} conversation @param {string | null} thread @param {string} body */
+/** @param {Parley.Session} session @param {string} conversation @param {string | null} thread @param {string} body */
 export function sendMessage(session, conversation, thread, body) {
   const timeline = session.timeline(conversation, thread);
   // Writing while looking at old messages: one's own line belongs at the end, so go there.
@@ -15,7 +13,7 @@ export function sendMessage(session, conversation, thread, body) {
 }
 
 /**
- * @param {Session} session
+ * @param {Parley.Session} session
  * @param {Parley.Message} message as the editor saw it
  * @param {string} body
  */
@@ -26,7 +24,7 @@ export async function editMessage(session, message, body) {
   )));
 }
 
-/** @param {Session} session @param {Parley.Message} message */
+/** @param {Parley.Session} session @param {Parley.Message} message */
 export async function deleteMessage(session, message) {
   await session.api.call('DELETE', `/messages/${message.id}`);
   const at = new Date().toISOString();
@@ -37,7 +35,7 @@ export async function deleteMessage(session, message) {
 
 /**
  * Shows at once, and takes it back when the server refuses.
- * @param {Session} session
+ * @param {Parley.Session} session
  * @param {Parley.Message} message
  * @param {string} emoji
  */
@@ -56,7 +54,7 @@ export async function toggleReaction(session, message, emoji) {
   }
 }
 
-/** @param {Session} session @param {string} conversation @param {number} offset */
+/** @param {Parley.Session} session @param {string} conversation @param {number} offset */
 export function markRead(session, conversation, offset) {
   const known = session.store.conversation(conversation);
   if (!known || offset <= known.read) return;
@@ -64,10 +62,10 @@ export function markRead(session, conversation, offset) {
   void session.sendRead(conversation, offset);
 }
 
-/** @type {WeakMap<Session, number>} */
+/** @type {WeakMap<Parley.Session, number>} */
 const typedAt = new WeakMap();
 
-/** @param {Session} session @param {string} conversation */
+/** @param {Parley.Session} session @param {string} conversation */
 export function tellTyping(session, conversation) {
   const now = session.clock.now();
   if (now - (typedAt.get(session) ?? 0) < TYPING_SECONDS * 1000 || !session.connection.ready) return;
@@ -77,7 +75,7 @@ export function tellTyping(session, conversation) {
 }
 
 /**
- * @param {Session} session
+ * @param {Parley.Session} session
  * @param {{kind: string, name?: string, topic?: string, members: string[]}} wanted
  * @returns {Promise<Parley.Conversation>}
  */
@@ -86,50 +84,50 @@ export async function startConversation(session, { kind, name = '', topic = '', 
   return session.refreshConversation(made.id);
 }
 
-/** @param {Session} session @param {string} id */
+/** @param {Parley.Session} session @param {string} id */
 export async function joinConversation(session, id) {
   await session.api.post(`/conversations/${id}/join`);
   await session.refreshConversation(id);
   if (session.active.value === id) session.show(id);
 }
 
-/** @param {Session} session @param {string} id */
+/** @param {Parley.Session} session @param {string} id */
 export async function leaveConversation(session, id) {
   await session.api.post(`/conversations/${id}/leave`);
   await session.refreshConversation(id);
 }
 
-/** @param {Session} session @param {string} id @param {{name?: string, topic?: string}} change */
+/** @param {Parley.Session} session @param {string} id @param {{name?: string, topic?: string}} change */
 export async function changeConversation(session, id, change) {
   await session.api.call('PATCH', `/conversations/${id}`, change);
   await session.refreshConversation(id);
 }
 
-/** @param {Session} session @param {string} id @param {string} user */
+/** @param {Parley.Session} session @param {string} id @param {string} user */
 export async function addMember(session, id, user) {
   await session.api.post(`/conversations/${id}/members`, { user });
   await session.loadMembers(id);
 }
 
-/** @param {Session} session @param {string} id @param {string} user */
+/** @param {Parley.Session} session @param {string} id @param {string} user */
 export async function removeMember(session, id, user) {
   await session.api.call('DELETE', `/conversations/${id}/members/${user}`);
   await session.loadMembers(id);
 }
 
-/** @param {Session} session @param {string} message @returns {Promise<Parley.Receipt>} */
+/** @param {Parley.Session} session @param {string} message @returns {Promise<Parley.Receipt>} */
 export function loadReceipt(session, message) {
   return session.api.get(`/messages/${message}/receipt`);
 }
 
-/** @param {Session} session @param {string} message @returns {Promise<Parley.Version[]>} */
+/** @param {Parley.Session} session @param {string} message @returns {Promise<Parley.Version[]>} */
 export async function loadVersions(session, message) {
   return (await session.api.get(`/messages/${message}/versions`)).versions;
 }
 
 /**
  * Finds a message by its permalink and loads what surrounds it.
- * @param {Session} session
+ * @param {Parley.Session} session
  * @param {string} conversation
  * @param {string} id
  * @returns {Promise<Parley.Message>}
@@ -145,9 +143,9 @@ export async function loadPermalink(session, conversation, id) {
 }
 
 /**
- * @param {Session} session
+ * @param {Parley.Session} session
  * @param {string} message
- * @param {(timeline: import('./timeline.js').Timeline) => void} task
+ * @param {(timeline: Parley.Timeline) => void} task
  */
 function forEachTimeline(session, message, task) {
   for (const timeline of session.timelines.values()) {

@@ -3,15 +3,8 @@
  * them to be usable: without this file, forms still post and times are in UTC.
  */
 
+import { setTheme } from './theme.js';
 import { localTime } from './time.js';
-
-/** @param {string} value */
-export function setTheme(value) {
-  const theme = ['auto', 'light', 'dark'].includes(value) ? value : 'auto';
-  document.documentElement.dataset.theme = theme;
-  const secure = location.protocol === 'https:' ? '; Secure' : '';
-  document.cookie = `theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
-}
 
 /** @param {Event} event */
 function clicked(event) {
