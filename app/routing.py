@@ -1,10 +1,12 @@
 """The sitemap of socket commands: who answers what, composed from the apps."""
 
 from collections.abc import Collection, Sequence
+from urllib.parse import ParseResult
 from uuid import UUID
 
 from channels.routing import URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
+from channels.security.websocket import OriginValidator
+from django.conf import settings
 from django.urls import path
 from msgspec import Struct
 
@@ -47,5 +49,15 @@ gateway = Gateway(
     )
 )
 
-# A page of another site may not open a socket in its visitor's name.
-websocket = AllowedHostsOriginValidator(URLRouter([path("ws", gateway)]))
+
+class SameSite(OriginValidator):
+    """A page of another site may not open a socket; a program, which sends no Origin, may.
+
+    Neither gets anywhere without a ticket, which is bound to the origin that asked for it.
+    """
+
+    def valid_origin(self, parsed_origin: ParseResult | None) -> bool:
+        return parsed_origin is None or bool(super().valid_origin(parsed_origin))
+
+
+websocket = SameSite(URLRouter([path("ws", gateway)]), settings.ALLOWED_HOSTS)

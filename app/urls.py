@@ -8,7 +8,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("app.accounts.urls")),
     path("api/", include("app.chat.urls")),
     path("api/compliance/", include("app.compliance.urls")),
-    path("api/realtime/", include("app.realtime.urls")),
     path("", include("app.web.urls")),
 ]
 

@@ -48,18 +48,22 @@ current_actor: ContextVar[Actor | None] = ContextVar("parley_actor", default=Non
 @contextmanager
 def acting_from(origin: Origin) -> Iterator[None]:
     """Everything recorded inside comes from `origin`. Nests."""
-    token = current_origin.set(origin)
+    before = current_origin.get()
+    current_origin.set(origin)
     try:
         yield
     finally:
-        current_origin.reset(token)
+        # Not reset(token): under ASGI a middleware is left in another context than it was entered.
+        current_origin.set(before)
 
 
 @contextmanager
 def acting_as(actor: Actor) -> Iterator[None]:
     """Rows changed inside were changed by `actor` (for the django-auditlog net). Nests."""
-    token = current_actor.set(actor)
+    before = current_actor.get()
+    current_actor.set(actor)
     try:
         yield
     finally:
-        current_actor.reset(token)
+        # Not reset(token): under ASGI a middleware is left in another context than it was entered.
+        current_actor.set(before)

@@ -196,3 +196,8 @@ def page(
 def entry(organization: UUID, entry_id: int) -> Entry | None:
     """One entry of the organization."""
     return Entry.objects.filter(organization_id=organization, pk=entry_id).first()
+
+
+def leaf(organization: UUID, entry_id: int) -> bytes:
+    """The exact leaf line of an entry."""
+    return bytes(Entry.objects.get(organization_id=organization, pk=entry_id).leaf)

@@ -126,7 +126,9 @@ def receipt(user: User, message_id: UUID) -> tuple[MessageVersion, trail.Receipt
 def members(user: User, conversation: UUID) -> list[Membership]:
     """Who belongs to the conversation now, in the order of joining."""
     membership(user, conversation)
-    return list(_present(Membership.objects.filter(conversation=conversation)).order_by("joined_at"))
+    return list(
+        _present(Membership.objects.filter(conversation=conversation)).order_by("joined_at")
+    )
 
 
 def conversations(user: User) -> list[ConversationView]:
@@ -205,9 +207,7 @@ def _present(found: QuerySet[Membership]) -> QuerySet[Membership]:
 
 
 def _mine(prefix: str, user: User) -> Q:
-    return Q(
-        **{f"{prefix}memberships__user": user, f"{prefix}memberships__left_at": None}
-    )
+    return Q(**{f"{prefix}memberships__user": user, f"{prefix}memberships__left_at": None})
 
 
 def _open_to(user: User, conversation: Conversation) -> bool:

@@ -63,9 +63,7 @@ def authorize(
     pairs: Collection[tuple[Principal, str]], users: dict[UUID, User]
 ) -> list[DomainError | None]:
     """For each (principal, stream): None if they may listen to it now, else the refusal."""
-    wanted = {
-        (principal, stream): UUID(stream.partition(":")[2]) for principal, stream in pairs
-    }
+    wanted = {(principal, stream): UUID(stream.partition(":")[2]) for principal, stream in pairs}
     members = access.may_listen(
         [
             (users[principal.user], target)

@@ -1,6 +1,5 @@
 """The chat's REST API. Each method: parse, one call of a service or of access, respond."""
 
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -10,6 +9,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from app.accounts.identity import user_of
+from app.accounts.rest import parsed
+from app.accounts.schema import answers
 from app.audit.leaves import timestamp
 from app.chat import access
 from app.chat import serializers as shapes
@@ -17,14 +18,8 @@ from app.chat.services import conversations, messages
 from app.chat.services.messages import Draft
 
 
-def _parsed(shape: type[shapes.StrictSerializer], data: Any) -> dict[str, Any]:
-    serializer = shape(data=data)
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
-
-
 class ConversationsView(APIView):
-    @extend_schema(responses=shapes.ConversationsOut)
+    @extend_schema(responses=answers({200: shapes.ConversationsOut}, 401, 404))
     def get(self, request: Request) -> Response:
         """List my conversations and those that I could join, the latest first."""
         views = access.conversations(user_of(request))
@@ -32,11 +27,20 @@ class ConversationsView(APIView):
 
     @extend_schema(
         request=shapes.StartConversation,
-        responses={201: shapes.ConversationOut, 200: shapes.ConversationOut},
+        responses=answers(
+            {201: shapes.ConversationOut, 200: shapes.ConversationOut},
+            400,
+            401,
+            403,
+            404,
+            409,
+            413,
+            415,
+        ),
     )
     def post(self, request: Request) -> Response:
         """Begin a conversation; a direct one of the same people is found again (200)."""
-        asked = _parsed(shapes.StartConversation, request.data)
+        asked = parsed(shapes.StartConversation, request)
         found, new = conversations.start_conversation(
             creator=user_of(request),
             kind=asked["kind"],
@@ -50,23 +54,29 @@ class ConversationsView(APIView):
 
 
 class ConversationView(APIView):
-    @extend_schema(responses=shapes.ConversationOut)
+    @extend_schema(responses=answers({200: shapes.ConversationOut}, 401, 404))
     def get(self, request: Request, conversation: UUID) -> Response:
         """One conversation, as I see it."""
         view = access.conversation(user_of(request), conversation)
         return Response(shapes.ConversationOut(view).data)
 
-    @extend_schema(request=shapes.ChangeConversation, responses=shapes.ConversationOut)
+    @extend_schema(
+        request=shapes.ChangeConversation,
+        responses=answers({200: shapes.ConversationOut}, 400, 401, 403, 404, 409, 413, 415),
+    )
     def patch(self, request: Request, conversation: UUID) -> Response:
         """Rename it or change its topic (owners)."""
         user = user_of(request)
-        asked = _parsed(shapes.ChangeConversation, request.data)
+        asked = parsed(shapes.ChangeConversation, request)
         conversations.change_conversation(user=user, conversation_id=conversation, **asked)
         return Response(shapes.ConversationOut(access.conversation(user, conversation)).data)
 
 
 class JoinView(APIView):
-    @extend_schema(request=None, responses=shapes.ConversationOut)
+    @extend_schema(
+        request=None,
+        responses=answers({200: shapes.ConversationOut}, 400, 401, 403, 404, 409, 413, 415),
+    )
     def post(self, request: Request, conversation: UUID) -> Response:
         """Join a public conversation."""
         user = user_of(request)
@@ -75,7 +85,7 @@ class JoinView(APIView):
 
 
 class LeaveView(APIView):
-    @extend_schema(request=None, responses={204: None})
+    @extend_schema(request=None, responses=answers({204: None}, 400, 401, 403, 404, 409, 413, 415))
     def post(self, request: Request, conversation: UUID) -> Response:
         """Leave a conversation."""
         conversations.leave(user=user_of(request), conversation_id=conversation)
@@ -83,16 +93,18 @@ class LeaveView(APIView):
 
 
 class MembersView(APIView):
-    @extend_schema(responses=shapes.MembersOut)
+    @extend_schema(responses=answers({200: shapes.MembersOut}, 401, 404))
     def get(self, request: Request, conversation: UUID) -> Response:
         """Who belongs to the conversation now."""
         stays = access.members(user_of(request), conversation)
         return Response({"members": shapes.MemberOut(stays, many=True).data})
 
-    @extend_schema(request=shapes.AddMember, responses={204: None})
+    @extend_schema(
+        request=shapes.AddMember, responses=answers({204: None}, 400, 401, 403, 404, 409, 413, 415)
+    )
     def post(self, request: Request, conversation: UUID) -> Response:
         """Bring somebody in."""
-        asked = _parsed(shapes.AddMember, request.data)
+        asked = parsed(shapes.AddMember, request)
         conversations.add_member(
             by=user_of(request), conversation_id=conversation, user_id=asked["user"]
         )
@@ -100,27 +112,31 @@ class MembersView(APIView):
 
 
 class MemberView(APIView):
-    @extend_schema(responses={204: None})
+    @extend_schema(responses=answers({204: None}, 401, 403, 404, 409))
     def delete(self, request: Request, conversation: UUID, user: UUID) -> Response:
         """Put somebody out (owners)."""
-        conversations.remove_member(
-            by=user_of(request), conversation_id=conversation, user_id=user
-        )
+        conversations.remove_member(by=user_of(request), conversation_id=conversation, user_id=user)
         return Response(status=204)
 
 
 class MessagesView(APIView):
-    @extend_schema(parameters=[shapes.TimelineQuery], responses=shapes.PageOut)
+    @extend_schema(
+        parameters=[shapes.TimelineQuery], responses=answers({200: shapes.PageOut}, 400, 401, 404)
+    )
     def get(self, request: Request, conversation: UUID) -> Response:
         """A page of messages by offset, ascending; without a bound, the latest."""
-        asked = _parsed(shapes.TimelineQuery, request.query_params.dict())
-        page = access.timeline(user_of(request), conversation, **asked)
+        query = shapes.TimelineQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        page = access.timeline(user_of(request), conversation, **query.validated_data)
         return Response(shapes.PageOut(page).data)
 
-    @extend_schema(request=shapes.SendMessage, responses={201: shapes.AckOut})
+    @extend_schema(
+        request=shapes.SendMessage,
+        responses=answers({201: shapes.AckOut}, 400, 401, 403, 404, 409, 413, 415),
+    )
     def post(self, request: Request, conversation: UUID) -> Response:
         """Send a message. The same id sent again gets the same acknowledgement."""
-        asked = _parsed(shapes.SendMessage, request.data)
+        asked = parsed(shapes.SendMessage, request)
         ack = messages.send_message(
             Draft(
                 author=user_of(request),
@@ -134,20 +150,23 @@ class MessagesView(APIView):
 
 
 class MessageView(APIView):
-    @extend_schema(responses=shapes.MessageOut)
+    @extend_schema(responses=answers({200: shapes.MessageOut}, 401, 404))
     def get(self, request: Request, message: UUID) -> Response:
         """One message."""
         view = access.message_view(user_of(request), message)
         return Response(shapes.MessageOut(view).data)
 
-    @extend_schema(request=shapes.EditMessage, responses=shapes.AckOut)
+    @extend_schema(
+        request=shapes.EditMessage,
+        responses=answers({200: shapes.AckOut}, 400, 401, 403, 404, 409, 413, 415),
+    )
     def patch(self, request: Request, message: UUID) -> Response:
         """Give my message another text; 409 if it is not the one that I saw."""
-        asked = _parsed(shapes.EditMessage, request.data)
+        asked = parsed(shapes.EditMessage, request)
         ack = messages.edit_message(editor=user_of(request), message_id=message, **asked)
         return Response(msgspec.to_builtins(ack))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses=answers({204: None}, 401, 403, 404, 409))
     def delete(self, request: Request, message: UUID) -> Response:
         """Take my message away; its versions are kept, sealed."""
         messages.delete_message(editor=user_of(request), message_id=message)
@@ -155,7 +174,7 @@ class MessageView(APIView):
 
 
 class VersionsView(APIView):
-    @extend_schema(responses=shapes.VersionsOut)
+    @extend_schema(responses=answers({200: shapes.VersionsOut}, 401, 404))
     def get(self, request: Request, message: UUID) -> Response:
         """All versions of my message."""
         found = access.versions(user_of(request), message)
@@ -164,7 +183,7 @@ class VersionsView(APIView):
 
 
 class ReceiptView(APIView):
-    @extend_schema(responses=shapes.ReceiptOut)
+    @extend_schema(responses=answers({200: shapes.ReceiptOut}, 401, 404))
     def get(self, request: Request, message: UUID) -> Response:
         """What proves that the message is in the log; anyone may check it."""
         version, receipt = access.receipt(user_of(request), message)
@@ -185,13 +204,13 @@ class ReceiptView(APIView):
 
 
 class ReactionView(APIView):
-    @extend_schema(request=None, responses={204: None})
+    @extend_schema(request=None, responses=answers({204: None}, 400, 401, 403, 404, 409, 413, 415))
     def put(self, request: Request, message: UUID, emoji: str) -> Response:
         """React to a message."""
         messages.react(user=user_of(request), message_id=message, emoji=emoji, on=True)
         return Response(status=204)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses=answers({204: None}, 401, 403, 404, 409))
     def delete(self, request: Request, message: UUID, emoji: str) -> Response:
         """Take my reaction back."""
         messages.react(user=user_of(request), message_id=message, emoji=emoji, on=False)
@@ -199,10 +218,13 @@ class ReactionView(APIView):
 
 
 class ReadView(APIView):
-    @extend_schema(request=shapes.MarkRead, responses=shapes.ReadStateOut)
+    @extend_schema(
+        request=shapes.MarkRead,
+        responses=answers({200: shapes.ReadStateOut}, 400, 401, 403, 404, 409, 413, 415),
+    )
     def post(self, request: Request, conversation: UUID) -> Response:
         """Say up to where I have read."""
-        asked = _parsed(shapes.MarkRead, request.data)
+        asked = parsed(shapes.MarkRead, request)
         state = conversations.mark_read(
             user=user_of(request), conversation_id=conversation, offset=asked["offset"]
         )

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from app.accounts.models import Organization, User
+from app.compliance.scope import Scope
 from app.encryption.fields import SealedModel, SealedTextField, SealingContext
 
 
@@ -124,6 +125,4 @@ class ExportRequest(SealedModel):
     @property
     def scope(self) -> dict[str, Any]:
         """As the trail and the manifest say it."""
-        from app.compliance.scope import Scope  # noqa: PLC0415 - scope describes this model
-
         return Scope.of(self).document()

@@ -39,7 +39,9 @@ class Backend:
 
     authorize: Authorize
     """For each (principal, stream): None if they may listen, else the refusal."""
-    send_many: Callable[[Sequence[tuple[Principal, protocol.SendData]]], Sequence[Struct | Exception]]
+    send_many: Callable[
+        [Sequence[tuple[Principal, protocol.SendData]]], Sequence[Struct | Exception]
+    ]
     execute: Callable[[Principal, protocol.AnyCommand], Struct]
     live_sessions: Callable[[Collection[UUID]], set[UUID]]
     open_bodies: OpenBodies
@@ -179,7 +181,9 @@ class Gateway:
                 return
             await self._frame(socket, _frame(message), under_way)
 
-    async def _frame(self, socket: Socket, frame: bytes, under_way: set[asyncio.Task[None]]) -> None:
+    async def _frame(
+        self, socket: Socket, frame: bytes, under_way: set[asyncio.Task[None]]
+    ) -> None:
         if len(frame) > protocol.MAX_FRAME_BYTES:
             text = f"A frame has at most {protocol.MAX_FRAME_BYTES} bytes."
             socket.close(Close.BAD_FRAME, protocol.refusal(0, Code.BAD_REQUEST, text))
@@ -205,9 +209,7 @@ class Gateway:
         else:
             await self._answer(socket, command.id, self._perform(socket, command))
 
-    async def _answer(
-        self, socket: Socket, number: int, work: Awaitable[Struct | None]
-    ) -> None:
+    async def _answer(self, socket: Socket, number: int, work: Awaitable[Struct | None]) -> None:
         """Offer what `work` returns, or the refusal that it raises, under the frame's id."""
         try:
             result = await work

@@ -302,7 +302,9 @@ class Hub:
             _background.add(task)
             task.add_done_callback(_background.discard)
 
-    async def _tell_redis(self, pubsub: redis.asyncio.client.PubSub, verb: str, stream: str) -> None:
+    async def _tell_redis(
+        self, pubsub: redis.asyncio.client.PubSub, verb: str, stream: str
+    ) -> None:
         try:
             await getattr(pubsub, verb)(hints.STREAM_CHANNEL + stream)
         except (redis.exceptions.RedisError, OSError) as error:

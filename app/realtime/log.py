@@ -84,9 +84,7 @@ def read_log(wanted: Collection[Wanted]) -> dict[str, tuple[str, int, list[Event
     return found
 
 
-def _floors(
-    wanted: Collection[Wanted], tops: dict[str, tuple[str, int]]
-) -> dict[str, int]:
+def _floors(wanted: Collection[Wanted], tops: dict[str, tuple[str, int]]) -> dict[str, int]:
     floors: dict[str, int] = {}
     for want in wanted:
         epoch, top = tops.get(want.stream, ("", 0))

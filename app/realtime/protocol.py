@@ -29,8 +29,7 @@ Uuid = Annotated[
 StreamName = Annotated[
     str,
     Meta(
-        pattern="^(conversation|user):"
-        "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+        pattern="^(conversation|user):[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
     ),
 ]
 Epoch = Annotated[str, Meta(min_length=1, max_length=32)]
@@ -459,4 +458,3 @@ def schema() -> dict[str, Any]:
         "codes": {code.name: int(code) for code in Code},
         "$defs": components,
     }
-

@@ -159,4 +159,3 @@ def revoke(*, sessions: Collection[UUID]) -> None:
     """
     ended = [str(session) for session in sessions]
     transaction.on_commit(lambda: hints.control(revoke=ended))
-

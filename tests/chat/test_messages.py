@@ -71,9 +71,7 @@ def test_a_taken_id_with_another_text_is_a_conflict(alice: User, bob: User) -> N
         say(bob, ward, "once", message_id=id_)
 
 
-def test_in_a_batch_each_message_has_its_own_outcome(
-    alice: User, bob: User, mallory: User
-) -> None:
+def test_in_a_batch_each_message_has_its_own_outcome(alice: User, bob: User, mallory: User) -> None:
     ward, id_ = room(alice, bob), uuid4()
     outcomes = send_messages(
         [

@@ -100,10 +100,10 @@ def test_a_stranger_cannot_listen_or_send(
     for stranger in (mallory, eve):
         with connected(server.base_url, stranger) as s:
             for attempt in (
-                lambda: s.sub(stream(ward)),  # noqa: B023
-                lambda: s.sub(f"user:{alice.pk}"),  # noqa: B023
-                lambda: s.send(ward.pk, "hello"),  # noqa: B023
-                lambda: s.sub(stream(uuid4())),  # noqa: B023
+                lambda: s.sub(stream(ward)),
+                lambda: s.sub(f"user:{alice.pk}"),
+                lambda: s.send(ward.pk, "hello"),
+                lambda: s.sub(stream(uuid4())),
             ):
                 with pytest.raises(Refused) as refusal:
                     attempt()
@@ -139,22 +139,19 @@ def test_a_ticket_opens_one_socket_only(server: WebServer, alice: User) -> None:
 
 def test_a_ticket_of_another_origin_is_refused(server: WebServer, alice: User) -> None:
     stolen = ticket(server.base_url, bearer(alice))  # issued to a program, without an origin
-    with opened(server.base_url, origin=server.base_url) as socket:
-        with pytest.raises(Refused):
-            socket.ask("connect", ticket=stolen)
+    with opened(server.base_url, origin=server.base_url) as socket, pytest.raises(Refused):
+        socket.ask("connect", ticket=stolen)
 
 
 def test_a_page_of_another_site_cannot_open_a_socket(server: WebServer) -> None:
-    with pytest.raises(InvalidStatus):
-        with opened(server.base_url, origin="https://evil.example"):
-            pass
+    with pytest.raises(InvalidStatus), opened(server.base_url, origin="https://evil.example"):
+        pass
 
 
 def test_another_protocol_version_is_told_so(server: WebServer) -> None:
     url = server.base_url.replace("http", "ws") + "/ws"
-    with connect(url, compression=None) as socket:
-        with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=5)
+    with connect(url, compression=None) as socket, pytest.raises(ConnectionClosed) as closed:
+        socket.recv(timeout=5)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == Close.VERSION
 
@@ -262,4 +259,3 @@ def test_a_burst_is_acknowledged_in_order(server: WebServer, alice: User, bob: U
         assert [b.push("message.created")["d"]["body"] for _ in numbers] == [
             str(number) for number in range(50)
         ]
-

@@ -5,7 +5,7 @@ from django.db import migrations
 REQUIRE = """
 CREATE CONSTRAINT TRIGGER chat_messageversion_entry AFTER INSERT ON chat_messageversion
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
-EXECUTE FUNCTION parley_require_entry('message', 'message_id');
+EXECUTE FUNCTION parley_require_entry('message', 'message_id', 'entry_id');
 ALTER TABLE chat_messageversion ENABLE ALWAYS TRIGGER chat_messageversion_entry;
 """
 

@@ -18,7 +18,8 @@ from app.chat.models import Conversation, Kind, MemberRole, Membership
 from app.chat.services import text
 from app.encryption.fields import seal_now
 from app.errors import Conflict, Denied, Invalid
-from app.realtime import protocol, services as realtime
+from app.realtime import protocol
+from app.realtime import services as realtime
 from app.realtime.services import conversation_stream, user_stream
 
 MAX_MEMBERS_AT_START = 200
@@ -289,4 +290,3 @@ def mark_read(*, user: User, conversation_id: UUID, offset: int) -> protocol.Rea
 
 def _read_state(stay: Membership) -> protocol.ReadState:
     return protocol.ReadState(str(stay.conversation_id), stay.read_offset, access.unread(stay))
-

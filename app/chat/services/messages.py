@@ -26,7 +26,8 @@ from app.chat.models import Message, MessageVersion, Reaction, VersionKind
 from app.chat.services import text
 from app.encryption.fields import SealError, opened, seal_now
 from app.errors import Conflict, DomainError, Invalid, NotFound
-from app.realtime import protocol, services as realtime
+from app.realtime import protocol
+from app.realtime import services as realtime
 from app.realtime.protocol import Ack
 from app.realtime.services import SealedBody, conversation_stream
 
@@ -172,9 +173,7 @@ def _insert(drafts: Sequence[Draft]) -> list[Sent]:
         _version(message, draft, now) for message, draft in zip(messages, drafts, strict=True)
     ]
     pairs = list(zip(messages, versions, strict=True))
-    entries = record_many(
-        [_sent(*pair, draft) for pair, draft in zip(pairs, drafts, strict=True)]
-    )
+    entries = record_many([_sent(*pair, draft) for pair, draft in zip(pairs, drafts, strict=True)])
     for version, entry in zip(versions, entries, strict=True):
         version.entry_id = entry.pk
     Message.objects.bulk_create(messages)
@@ -396,4 +395,3 @@ def _set_reaction(message: Message, user: User, emoji: str, on: bool) -> bool:
         return made
     deleted, _ = mine.delete()
     return bool(deleted)
-

@@ -1,0 +1,26 @@
+"""Jobs of compliance. Their arguments are ids alone: arguments lie readable in the broker."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from app.compliance.services import building
+from app.compliance.services.requests import BUILD_TASK
+
+
+@shared_task(name=BUILD_TASK)
+def build_export(export_id: str) -> None:
+    """Build an approved export; does nothing when somebody else does or did."""
+    building.build_export(UUID(export_id))
+
+
+@shared_task(name="compliance.resume_exports")
+def resume_exports() -> None:
+    """Every minute: builds whose worker died, or that no worker heard of."""
+    building.resume_exports()
+
+
+@shared_task(name="compliance.expire_exports")
+def expire_exports() -> None:
+    """Every hour: delete the packages whose time is over."""
+    building.expire_exports()

@@ -1,0 +1,128 @@
+"""The officer's REST API. Each method: parse, one call, respond."""
+
+from uuid import UUID
+
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from app.accounts.identity import user_of
+from app.accounts.rest import parsed
+from app.accounts.schema import answers
+from app.audit import access as audit
+from app.compliance import access, serializers, services
+from app.compliance.downloading import file_answer
+from app.compliance.serializers import ExportAnswer, scope_from
+
+
+class TrailView(APIView):
+    @extend_schema(
+        operation_id="trail",
+        parameters=[serializers.TrailRequest],
+        responses=answers({200: serializers.TrailAnswer}, 400, 401, 403),
+    )
+    def get(self, request: Request) -> Response:
+        """The organization's trail, newest first. The look is recorded, with its filter."""
+        given = serializers.TrailRequest(data=request.query_params.dict())
+        given.is_valid(raise_exception=True)
+        page = services.look_at_trail(
+            user_of(request),
+            serializers.filter_from(given.validated_data),
+            before_id=given.validated_data.get("before"),
+            limit=given.validated_data["limit"],
+        )
+        return Response(serializers.trail_document(page))
+
+
+class EntryView(APIView):
+    @extend_schema(
+        operation_id="trail_entry",
+        responses=answers({200: serializers.EntryAnswer}, 401, 403, 404),
+    )
+    def get(self, request: Request, entry: int) -> Response:
+        """One entry of the trail. The look is recorded."""
+        found = services.look_at_entry(user_of(request), entry)
+        index = audit.leaf_indexes([found.pk]).get(found.pk)
+        return Response(serializers.entry_document(found, index))
+
+
+class ExportsView(APIView):
+    @extend_schema(
+        operation_id="exports",
+        responses=answers({200: serializers.ExportsAnswer}, 401, 403),
+    )
+    def get(self, request: Request) -> Response:
+        """The organization's exports, newest first."""
+        found = access.exports(user_of(request))
+        return Response({"exports": ExportAnswer(found, many=True).data})
+
+    @extend_schema(
+        operation_id="request_export",
+        request=serializers.ExportRequestIn,
+        responses=answers({201: ExportAnswer}, 400, 401, 403, 413, 415),
+    )
+    def post(self, request: Request) -> Response:
+        """Ask for an export. Another officer must approve it."""
+        given = parsed(serializers.ExportRequestIn, request)
+        asked = services.request_export(
+            user_of(request), scope=scope_from(given), reason=given["reason"]
+        )
+        return Response(ExportAnswer(asked).data, status=201)
+
+
+class PreviewView(APIView):
+    @extend_schema(
+        operation_id="preview_export",
+        request=serializers.ScopeRequest,
+        responses=answers({200: serializers.PreviewAnswer}, 400, 401, 403, 413, 415),
+    )
+    def post(self, request: Request) -> Response:
+        """How much an export of this scope would hold now. The look is recorded."""
+        given = parsed(serializers.ScopeRequest, request)
+        preview = services.preview_export(user_of(request), scope_from(given))
+        return Response(serializers.PreviewAnswer(preview).data)
+
+
+class ExportView(APIView):
+    @extend_schema(operation_id="export", responses=answers({200: ExportAnswer}, 401, 403, 404))
+    def get(self, request: Request, export: UUID) -> Response:
+        """One export, with its progress."""
+        return Response(ExportAnswer(access.export(user_of(request), export)).data)
+
+
+_DECIDED = answers({200: ExportAnswer}, 401, 403, 404, 409)
+
+
+class ApproveView(APIView):
+    @extend_schema(operation_id="approve_export", request=None, responses=_DECIDED)
+    def post(self, request: Request, export: UUID) -> Response:
+        """Approve what another officer asked for; the package is built at once."""
+        return Response(ExportAnswer(services.approve_export(user_of(request), export)).data)
+
+
+class RefuseView(APIView):
+    @extend_schema(operation_id="refuse_export", request=None, responses=_DECIDED)
+    def post(self, request: Request, export: UUID) -> Response:
+        """Refuse what another officer asked for."""
+        return Response(ExportAnswer(services.refuse_export(user_of(request), export)).data)
+
+
+class WithdrawView(APIView):
+    @extend_schema(operation_id="withdraw_export", request=None, responses=_DECIDED)
+    def post(self, request: Request, export: UUID) -> Response:
+        """Take back my own request before it is decided."""
+        return Response(ExportAnswer(services.withdraw_export(user_of(request), export)).data)
+
+
+class DownloadView(APIView):
+    @extend_schema(
+        operation_id="download_export",
+        responses=answers({(200, "application/zip"): OpenApiTypes.BINARY}, 401, 403, 404, 409),
+    )
+    def get(self, request: Request, export: UUID) -> HttpResponseBase:
+        """The finished package. Each download is recorded before its first byte."""
+        download = services.open_download(user_of(request), export)
+        return file_answer(request._request, download)
