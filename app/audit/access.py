@@ -3,8 +3,15 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from app.audit.models import Entry, Leaf
+from django.db import connection
+from django.db.models import Max
+
+from app.audit import disclosure
+from app.audit.actions import Action
+from app.audit.models import Entry, Leaf, Tree, Verification
 
 
 def leaf_hash(entry_id: int) -> bytes:
@@ -20,7 +27,11 @@ def leaf_indexes(entry_ids: Collection[int]) -> dict[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Where an entry stands in the log, and what proves it; None and empty until it is sealed."""
+    """Where an entry stands in the log, and what proves it; None and empty until it is sealed.
+
+    `checkpoint` is the signed note of the tree of `tree_size`; `proof` leads from `leaf_hash`
+    at `index` to its root (RFC 9162 section 2.1.3.2).
+    """
 
     entry_id: int
     at: datetime
@@ -33,6 +44,130 @@ class Receipt:
 
 
 def receipt(entry_id: int) -> Receipt:
-    """Return what proves that the entry is in the log."""
+    """Return what proves that the entry is in the log. Raises Entry.DoesNotExist."""
     entry = Entry.objects.get(pk=entry_id)
-    return Receipt(entry.pk, entry.at, bytes(entry.leaf), entry.leaf_hash)
+    told = Receipt(entry.pk, entry.at, bytes(entry.leaf), entry.leaf_hash)
+    place = disclosure.tree_with(entry.organization_id, entry.pk)
+    if place is None:
+        return told
+    index, tree = place
+    proof = disclosure.inclusion_proof(entry.organization_id, index, tree.size)
+    return Receipt(
+        told.entry_id, told.at, told.leaf, told.leaf_hash, index, tree.note, tree.size, proof
+    )
+
+
+def entries(
+    organization: UUID,
+    *,
+    actor: UUID | None = None,
+    action: Action | None = None,
+    scope: UUID | None = None,
+    target: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before_id: int | None = None,
+    limit: int = 100,
+) -> list[Entry]:
+    """Entries of the organization, newest first by id, so that pages fit together."""
+    return disclosure.page(
+        organization,
+        actions=None if action is None else [action],
+        actor=actor,
+        scope=scope,
+        target=target,
+        since=since,
+        until=until,
+        before_id=before_id,
+        limit=limit,
+    )
+
+
+def leaves(organization: UUID, start: int, end: int) -> list[tuple[int, bytes]]:
+    """The exact leaf lines with index in [start, end), as (index, line), in order.
+
+    A leaf whose entry is gone is left out: the verifier names it.
+    """
+    places = Leaf.objects.filter(organization_id=organization, index__gte=start, index__lt=end)
+    index_of = dict(places.values_list("entry_id", "index"))
+    lines = Entry.objects.filter(pk__in=index_of).values_list("pk", "leaf")
+    return sorted((index_of[pk], bytes(line)) for pk, line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationState:
+    """What the officer sees about the log: how large, how fresh, and whether it agreed.
+
+    `waiting` entries have no leaf yet, the oldest since `waiting_since`. `ok` is the last
+    verification's result, None before the first. Each problem has code, place and message.
+    """
+
+    size: int
+    waiting: int
+    waiting_since: datetime | None
+    checkpoint_at: datetime | None
+    checkpoint: str | None
+    heartbeat_at: datetime | None
+    ok: bool | None
+    verified_at: datetime | None
+    verified_size: int | None
+    problems: list[dict[str, Any]]
+
+
+def verification_state(organization: UUID) -> VerificationState:
+    """The log's state and what the last verification found."""
+    tree = disclosure.latest_tree(organization)
+    size = Tree.objects.filter(pk=organization).values_list("size", flat=True).first()
+    waiting, since = _waiting(organization)
+    last = Verification.objects.filter(organization_id=organization).order_by("at").last()
+    beats = Entry.objects.filter(
+        organization_id=organization, action_name=Action.LOG_HEARTBEAT
+    ).aggregate(last=Max("at"))
+    return VerificationState(
+        size=size or 0,
+        waiting=waiting,
+        waiting_since=since,
+        checkpoint_at=tree.at if tree else None,
+        checkpoint=tree.note if tree else None,
+        heartbeat_at=beats["last"],
+        ok=last.ok if last else None,
+        verified_at=last.at if last else None,
+        verified_size=last.size if last else None,
+        problems=last.problems if last else [],
+    )
+
+
+def organizations() -> list[UUID]:
+    """Every organization that the trail knows of, from any of its tables."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ORGANIZATIONS)
+        return [organization for (organization,) in cursor.fetchall()]
+
+
+# Steps through the index from one organization to the next instead of reading every entry.
+_ORGANIZATIONS = """
+WITH RECURSIVE step AS (
+    (SELECT organization_id AS id FROM audit_entry ORDER BY 1 LIMIT 1)
+    UNION ALL
+    SELECT (SELECT organization_id FROM audit_entry WHERE organization_id > step.id
+            ORDER BY 1 LIMIT 1) FROM step WHERE step.id IS NOT NULL
+)
+SELECT id FROM step WHERE id IS NOT NULL
+UNION SELECT organization_id FROM audit_tree
+UNION SELECT organization_id FROM audit_key
+ORDER BY 1
+"""
+_WAITING = """
+SELECT count(*), min(e.at) FROM audit_entry e
+WHERE e.organization_id = %s
+    AND (e.xid, e.id) > (coalesce((SELECT xid FROM audit_horizon), '0'),
+                         coalesce((SELECT entry_id FROM audit_horizon), 0))
+    AND NOT EXISTS (SELECT FROM audit_leaf l WHERE l.entry_id = e.id)
+"""
+
+
+def _waiting(organization: UUID) -> tuple[int, datetime | None]:
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, [organization])
+        count, since = cursor.fetchone()
+    return count, since

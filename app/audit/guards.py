@@ -65,6 +65,7 @@ BEGIN
         SELECT FROM audit_entry
         WHERE target_type = TG_ARGV[0]
             AND target_id = to_jsonb(NEW) ->> coalesce(TG_ARGV[1], 'id')
+            AND id = coalesce((to_jsonb(NEW) ->> TG_ARGV[2])::bigint, id)
             AND xid = pg_current_xact_id()
     ) THEN
         RAISE EXCEPTION 'a row of % has no entry of its transaction in the trail', TG_TABLE_NAME
@@ -76,10 +77,11 @@ END $$
 
 
 def install_functions(connection: BaseDatabaseWrapper) -> None:
-    """Create the trigger functions; `parley_require_entry(type, column)` is for other apps' tables.
+    """Create the trigger functions; `parley_require_entry` is for other apps' tables.
 
-    Attach it as a constraint trigger, deferred, to a table whose `column` (by default `id`) is
-    the entry's target id: then no row commits without an entry of the same transaction.
+    Attach it as a constraint trigger, deferred, with the entry's target type, the column that
+    is its target id (by default `id`), and the column that names the entry, where there is one:
+    then no row commits without an entry of the same transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT quote_ident(current_schema())")

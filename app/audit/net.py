@@ -9,7 +9,6 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from auditlog.models import LogEntryManager
 from auditlog.registry import auditlog
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, models, router
@@ -21,6 +20,10 @@ from app.audit.writing import OutsideTransaction, Record, Target, write
 
 if TYPE_CHECKING:
     from app.audit.models import Entry
+
+    _Manager = models.Manager[Entry]
+else:
+    from auditlog.models import LogEntryManager as _Manager
 
 Lookup = Callable[[Any], UUID | None]
 _ACTIONS = (Action.ROW_CREATED, Action.ROW_UPDATED, Action.ROW_DELETED)  # auditlog's 0, 1, 2
@@ -77,7 +80,7 @@ def _is_sealed(field: object) -> bool:
     return any(kind.__module__.startswith("encrypted_model_fields") for kind in type(field).__mro__)
 
 
-class RowChanges(LogEntryManager):  # type: ignore[misc]  # auditlog is untyped
+class RowChanges(_Manager):
     """What django-auditlog calls to log; writes our entries instead of its own."""
 
     def log_create(
@@ -102,8 +105,7 @@ class RowChanges(LogEntryManager):  # type: ignore[misc]  # auditlog is untyped
             after={} if action is Action.ROW_DELETED else _side(changes, 1),
         )
         using = instance._state.db or router.db_for_write(type(instance))
-        entry: Entry = self.model.of(write([record], using=using)[0])
-        return entry
+        return self.model.of(write([record], using=using)[0])
 
     def log_m2m_changes(self, *args: Any, **kwargs: Any) -> None:
         """Refused: it would store `str()` of every related object. Use an explicit model."""

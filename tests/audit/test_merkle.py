@@ -1,5 +1,7 @@
 """The tree agrees with published vectors, with a naive reading of the RFC, and with itself."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,7 +76,7 @@ def hashes(count: int) -> list[bytes]:
     return [merkle.leaf_hash(index.to_bytes(4, "big")) for index in range(count)]
 
 
-def of(leaves: list[bytes]) -> "merkle.Callable[[Piece], list[bytes]]":
+def of(leaves: list[bytes]) -> Callable[[Piece], list[bytes]]:
     """A store of nodes, as the sealer would have filled it."""
     stored = {(0, index): leaf for index, leaf in enumerate(leaves)}
     stored |= {(node.level, node.index): node.hash for node in Frontier().extend(leaves)}

@@ -1,6 +1,7 @@
 """What tests of the trail share: the cast's organizations, and ways to write and to seal."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import connection, transaction
@@ -46,7 +47,8 @@ def a_sealer(announced: Announced | None = None, seed: bytes = SEED) -> Sealer:
     return Sealer(seed, ORIGIN, Announced() if announced is None else announced)
 
 
-def ask(statement: str, *parameters: object) -> list[tuple[object, ...]]:
+def ask(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows

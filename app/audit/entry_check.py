@@ -1,0 +1,89 @@
+"""Checks one stored entry against itself: body, hash, columns, leaf line."""
+
+import hashlib
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+from app.audit import leaves
+from app.audit.body import Body, parse
+from app.audit.canonical import NotCanonical
+from app.audit.findings import Fault, Report
+
+# As text, in the form that a body has them: parsing and printing again would cost more.
+ENTRY_COLUMNS = """e.id, e.uuid::text, e.organization_id::text, e.action_name, e.scope_id::text,
+    e.actor_id::text, e.target_type, e.target_id, e.target_parent,
+    to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    e.body, e.body_hash, e.leaf"""
+
+
+class StoredEntry(NamedTuple):
+    """The columns of ENTRY_COLUMNS."""
+
+    id: int
+    uuid: str
+    organization: str
+    action: str
+    scope: str | None
+    actor: str | None
+    target_type: str
+    target_id: str
+    target_parent: str
+    at: str
+    body: memoryview
+    body_hash: memoryview
+    leaf: memoryview
+
+
+def check_entry(entry: StoredEntry, master: bytes, report: Report) -> None:
+    """Add to the report what does not agree in this entry; `master` makes the pseudonyms."""
+    body = bytes(entry.body)
+    body_hash = hashlib.sha256(body).digest()
+    place = f"entry {entry.id}"
+    if body_hash != bytes(entry.body_hash):
+        report.add(Fault.BODY_HASH, place, "its body is not the one that was hashed")
+    try:
+        told = parse(body)
+    except NotCanonical as error:
+        report.add(Fault.BODY_FORM, place, str(error))
+        return
+    if _columns(told) != entry[1:10]:
+        report.add(Fault.COLUMNS, place, f"its body says otherwise: {_differing(entry, told)}")
+    if _leaf_line(told, body_hash, master) != bytes(entry.leaf):
+        report.add(Fault.LEAF_LINE, place, "its leaf line does not follow from its body")
+
+
+def _columns(body: Body) -> tuple[str | None, ...]:
+    target = body.target
+    return (
+        body.id, body.organization, body.action, body.scope, body.actor.id,
+        target.type, target.id, target.parent, body.time,
+    )  # fmt: skip
+
+
+def _differing(entry: StoredEntry, body: Body) -> str:
+    names = StoredEntry._fields[1:10]
+    pairs = zip(names, entry[1:10], _columns(body), strict=True)
+    return ", ".join(name for name, column, told in pairs if column != told)
+
+
+def _leaf_line(body: Body, body_hash: bytes, master: bytes) -> bytes | None:
+    actor = body.actor
+    try:
+        scope, acting = _pseudonyms(master, body.organization, body.scope, actor.kind, actor.id)
+    except ValueError:
+        return None  # an id that is no UUID: no line of ours follows from it
+    return leaves.leaf_line(body.time, scope, acting, body_hash)
+
+
+@lru_cache(maxsize=65536)
+def _pseudonyms(
+    master: bytes, organization: str, scope: str | None, kind: str, actor: str | None
+) -> tuple[str, str]:
+    where = UUID(organization)
+    scope_subject = leaves.scope_subject(where, UUID(scope) if scope else None)
+    actor_subject = leaves.actor_subject(kind, UUID(actor) if actor else None)
+    return (
+        leaves.pseudonym(master, leaves.SCOPE, where, scope_subject),
+        leaves.pseudonym(master, leaves.ACTOR, where, actor_subject),
+    )

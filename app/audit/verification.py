@@ -1,0 +1,44 @@
+"""Verifications as events: their result is kept for officers and is itself in the trail."""
+
+from datetime import UTC, datetime
+
+import structlog
+from django.db import transaction
+
+from app.audit.actions import Action
+from app.audit.findings import Report
+from app.audit.models import Verification
+from app.audit.services import SYSTEM, Target, record
+
+log = structlog.get_logger(__name__)
+
+
+def remember(report: Report) -> Verification:
+    """Keep the result, record it, and raise the alarm in the log when something is wrong."""
+    problems = [problem.document() for problem in report.problems]
+    if not report.ok:
+        log.critical(
+            "trail_does_not_agree",
+            organization=str(report.organization),
+            found=report.found,
+            first=problems[0],
+        )
+    with transaction.atomic():
+        kept = Verification.objects.create(
+            organization_id=report.organization,
+            at=datetime.now(UTC),
+            size=report.size,
+            ok=report.ok,
+            problems=problems,
+            milliseconds=round(report.seconds * 1000),
+        )
+        record(
+            Action.LOG_VERIFIED if report.ok else Action.LOG_VERIFICATION_FAILED,
+            organization=report.organization,
+            actor=SYSTEM,
+            target=Target("log", str(report.organization)),
+            parameters={"size": report.size, "checkpoints": report.checkpoints},
+            after={"problems": report.found, "first": problems[0] if problems else None},
+            outcome="success" if report.ok else "failure",
+        )
+    return kept

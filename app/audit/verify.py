@@ -1,0 +1,295 @@
+"""Rebuilds an organization's log from its rows and names everything that does not agree.
+
+Believes nothing that it can compute: bodies, leaf lines, hashes, nodes, tree, signed roots.
+Reads one snapshot, in constant memory, while the log goes on being written.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from app.audit import merkle
+from app.audit.checkpoint import BadNote, Checkpoint, PublicKey, open_checkpoint
+from app.audit.entry_check import ENTRY_COLUMNS, StoredEntry, check_entry
+from app.audit.findings import Fault, Report
+from app.audit.merkle import Frontier
+
+_CHUNK = 2000  # leaves between two looks at the stored nodes
+_LEAVES = f"""
+SELECT l.index, l.entry_id, l.hash, {ENTRY_COLUMNS}
+FROM audit_leaf l LEFT JOIN audit_entry e ON e.id = l.entry_id
+WHERE l.organization_id = %s ORDER BY l.index
+"""  # noqa: S608 - constants
+_LEAFLESS = f"""
+SELECT e.xid > coalesce(h.xid, '0') OR (e.xid = h.xid AND e.id > h.entry_id),
+    e.xid >= pg_snapshot_xmax(pg_current_snapshot())
+        AND h.system_identifier = (SELECT system_identifier FROM pg_control_system()),
+    h.system_identifier IS DISTINCT FROM (SELECT system_identifier FROM pg_control_system()),
+    {ENTRY_COLUMNS}
+FROM audit_entry e LEFT JOIN audit_horizon h ON true
+WHERE e.organization_id = %s AND NOT EXISTS (SELECT FROM audit_leaf l WHERE l.entry_id = e.id)
+ORDER BY e.id
+"""  # noqa: S608 - constants
+_CHECKPOINTS = (
+    "SELECT size, root, note FROM audit_checkpoint WHERE organization_id = %s ORDER BY size"
+)
+_NODES = """
+SELECT n.level, n.index, n.hash FROM unnest(%s::int[], %s::bigint[]) AS wanted (level, index)
+JOIN audit_node n ON n.organization_id = %s AND n.level = wanted.level AND n.index = wanted.index
+"""
+
+
+def verify(
+    organization: UUID,
+    *,
+    trusted: Sequence[PublicKey] = (),
+    known: Sequence[Checkpoint] = (),
+) -> Report:
+    """Verify one organization's log.
+
+    `trusted` are public keys had by another way than this database (without them its own are
+    believed); `known` are checkpoints kept outside, which the log must extend.
+    """
+    began = time.monotonic()
+    report = Report(organization)
+    with _one_snapshot():
+        keys = _keys(report, trusted)
+        _Rebuilding(report, keys, known).run()
+        _check_leafless(report)
+        _check_horizon(report)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+@contextmanager
+def _one_snapshot() -> Iterator[None]:
+    with transaction.atomic(durable=True):
+        _run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # The leaves come in order from their index; sorting millions would spill to disk.
+        _run("SET LOCAL enable_sort = off")
+        yield
+
+
+class _Rebuilding:
+    """One pass over the leaves in order, with the checkpoints and nodes beside."""
+
+    def __init__(
+        self, report: Report, keys: Sequence[PublicKey], known: Sequence[Checkpoint]
+    ) -> None:
+        self._report, self._keys = report, keys
+        self._organization = report.organization
+        self._tree = Frontier()
+        self._hashes: list[bytes] = []
+        self._nodes = 0
+        self._broken = False  # a leaf is missing: no root can be rebuilt after it
+        self._differs = False  # said once: after the first wrong root all others are wrong
+        self._known = sorted(known, key=lambda checkpoint: checkpoint.size)
+
+    def run(self) -> None:
+        checkpoints = _Checkpoints(_stream(_CHECKPOINTS, [self._organization]))
+        expected = 0
+        for index, entry_id, hash_, *row in _stream(_LEAVES, [self._organization]):
+            if index != expected:
+                self._out_of_order(expected, index)
+            expected = index + 1
+            self._leaf(index, entry_id, bytes(hash_), row)
+            if len(self._hashes) >= _CHUNK or expected == checkpoints.next_size:
+                self._reach(expected, checkpoints)
+        self._reach(expected, checkpoints)
+        self._report.size = expected
+        self._check_end(checkpoints, expected)
+        self._check_tree(expected)
+
+    def _leaf(self, index: int, entry_id: int, hash_: bytes, row: Sequence[Any]) -> None:
+        report = self._report
+        if row[0] is None:
+            report.add(Fault.ENTRY_MISSING, f"leaf {index}", f"its entry {entry_id} is gone")
+        else:
+            entry = StoredEntry(*row)
+            if entry.organization != str(self._organization):
+                message = f"its entry {entry_id} belongs to another organization"
+                report.add(Fault.ENTRY_ELSEWHERE, f"leaf {index}", message)
+            check_entry(entry, settings.AUDIT_PSEUDONYM_KEY, report)
+            if merkle.leaf_hash(bytes(entry.leaf)) != hash_:
+                message = f"its hash is not that of entry {entry_id}"
+                report.add(Fault.LEAF_HASH, f"leaf {index}", message)
+        self._hashes.append(hash_)
+
+    def _out_of_order(self, first: int, found: int) -> None:
+        self._broken = True
+        if found < first:
+            self._report.add(Fault.LEAF_TWICE, f"leaf {found}", "there more than once")
+        else:
+            self._report.add(Fault.LEAF_MISSING, _span(first, found), "not there")
+
+    def _reach(self, index: int, checkpoints: "_Checkpoints") -> None:
+        """Grow the tree to the leaves before `index`, and compare what was signed up to there."""
+        self._check_nodes(self._tree.extend(self._hashes))
+        self._hashes.clear()
+        for size, root, note in checkpoints.up_to(index):
+            self._check_checkpoint(size, root, note)
+        while self._known and self._known[0].size <= index:
+            known = self._known.pop(0)
+            place = f"known checkpoint {known.size}"
+            self._compare(known.size, known.root, Fault.KNOWN_CHECKPOINT, place)
+
+    def _check_checkpoint(self, size: int, root: bytes, note: str) -> None:
+        report, place = self._report, f"checkpoint {size}"
+        report.checkpoints += 1
+        try:
+            signed = open_checkpoint(note, self._keys)
+        except BadNote as error:
+            report.add(Fault.CHECKPOINT_NOTE, place, str(error))
+            return
+        if (signed.size, signed.root) != (size, root):
+            report.add(Fault.CHECKPOINT_NOTE, place, "its columns are not what its note says")
+        if not signed.origin.endswith(f"/{self._organization}"):
+            report.add(Fault.CHECKPOINT_NOTE, place, "it is another log's")
+        self._compare(signed.size, signed.root, Fault.CHECKPOINT_ROOT, place)
+
+    def _compare(self, size: int, root: bytes, fault: Fault, place: str) -> None:
+        if self._broken or (self._differs and fault is Fault.CHECKPOINT_ROOT):
+            return
+        if size != self._tree.size:
+            self._report.add(fault, place, "it was passed without a leaf at its size")
+        elif self._tree.root() != root:
+            self._report.add(fault, place, f"the first {size} leaves do not have this root")
+            self._differs = self._differs or fault is Fault.CHECKPOINT_ROOT
+
+    def _check_nodes(self, nodes: Sequence[merkle.Node]) -> None:
+        if not nodes or self._broken:
+            return
+        wanted = [n.level for n in nodes], [n.index for n in nodes], self._organization
+        stored = {(level, index): bytes(hash_) for level, index, hash_ in _rows(_NODES, wanted)}
+        for node in nodes:
+            place = f"node {node.level}/{node.index}"
+            found = stored.get((node.level, node.index))
+            if found is None:
+                self._report.add(Fault.NODE, place, "not there")
+            elif found != node.hash:
+                self._report.add(Fault.NODE, place, "not the root of its leaves")
+        self._nodes += len(nodes)
+
+    def _check_end(self, checkpoints: "_Checkpoints", leaves: int) -> None:
+        """What was signed beyond the last leaf, and whether the last leaf was signed."""
+        for size, root, note in checkpoints.up_to(None):
+            self._broken = True  # there is nothing left to compare its root with
+            self._check_checkpoint(size, root, note)
+            message = f"not there, but {size} leaves were signed"
+            self._report.add(Fault.LEAF_MISSING, _span(leaves, size), message)
+        for known in self._known:
+            message = f"the log has {leaves} leaves only"
+            place = f"known checkpoint {known.size}"
+            self._report.add(Fault.KNOWN_CHECKPOINT, place, message)
+        if checkpoints.last_size < leaves:
+            message = f"only {checkpoints.last_size} of {leaves} leaves are signed"
+            self._report.add(Fault.CHECKPOINT_MISSING, f"checkpoint {leaves}", message)
+
+    def _check_tree(self, leaves: int) -> None:
+        stored = _rows(
+            "SELECT size, frontier FROM audit_tree WHERE organization_id = %s",
+            [self._organization],
+        )
+        size, frontier = stored[0] if stored else (0, b"")
+        if size != leaves:
+            message = f"it says {size} leaves, {leaves} are there"
+            self._report.add(Fault.TREE, "tree", message)
+        elif not self._broken and bytes(frontier) != self._tree.to_bytes():
+            self._report.add(Fault.TREE, "tree", "its frontier is not that of the leaves")
+        counted = "SELECT count(*) FROM audit_node WHERE organization_id = %s"
+        surplus = _rows(counted, [self._organization])[0][0] - self._nodes
+        if surplus > 0 and not self._broken:
+            self._report.add(Fault.NODE, "nodes", f"{surplus} more than the leaves give")
+
+
+class _Checkpoints:
+    """The stored checkpoints by size, with the next one's size known in advance."""
+
+    def __init__(self, rows: Iterator[Sequence[Any]]) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
+        self.last_size = 0
+
+    @property
+    def next_size(self) -> int | None:
+        return None if self._next is None else self._next[0]
+
+    def up_to(self, limit: int | None) -> Iterator[tuple[int, bytes, str]]:
+        """Take those of at most `limit` leaves; all that are left when it is None."""
+        while self._next is not None and (limit is None or self._next[0] <= limit):
+            size, root, note = self._next
+            self._next, self.last_size = next(self._rows, None), size
+            yield size, bytes(root), note
+
+
+def _span(first: int, end: int) -> str:
+    return f"leaf {first}" if end == first + 1 else f"leaves {first} to {end - 1}"
+
+
+def _keys(report: Report, trusted: Sequence[PublicKey]) -> list[PublicKey]:
+    """The keys that checkpoints may be signed with, and a word on those that may not."""
+    keys = list(trusted)
+    rows = _rows(
+        "SELECT vkey FROM audit_key WHERE organization_id = %s ORDER BY id", [report.organization]
+    )
+    for (vkey,) in rows:
+        try:
+            key = PublicKey.parse(vkey)
+        except BadNote as error:
+            report.add(Fault.KEY, "key", str(error))
+            continue
+        if not trusted:
+            keys.append(key)
+        elif key not in trusted:
+            report.add(Fault.KEY, f"key {key.id.hex()}", "not the key that was given")
+    return keys
+
+
+def _check_leafless(report: Report) -> None:
+    for after_horizon, ahead, elsewhere, *row in _stream(_LEAFLESS, [report.organization]):
+        entry = StoredEntry(*row)
+        check_entry(entry, settings.AUDIT_PSEUDONYM_KEY, report)
+        if ahead:
+            message = "its transaction id lies in the future"
+            report.add(Fault.ENTRY_AHEAD, f"entry {entry.id}", message)
+        elif after_horizon or elsewhere:
+            report.waiting += 1
+        else:
+            message = "the sealer had passed it, and it has no leaf"
+            report.add(Fault.ENTRY_UNSEALED, f"entry {entry.id}", message)
+
+
+def _check_horizon(report: Report) -> None:
+    rows = _rows(
+        "SELECT xid > pg_snapshot_xmax(pg_current_snapshot()) AND system_identifier = "
+        "(SELECT system_identifier FROM pg_control_system()) FROM audit_horizon",
+        [],
+    )
+    if not rows and report.size:
+        report.add(Fault.HORIZON, "horizon", "not there")
+    elif rows and rows[0][0]:
+        report.add(Fault.HORIZON, "horizon", "it lies in the future: nothing would be sealed")
+
+
+def _stream(statement: str, parameters: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Rows from a cursor of the server's, a chunk at a time."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(statement, parameters)
+        yield from cursor
+
+
+def _rows(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def _run(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
