@@ -19,7 +19,7 @@ from dev.postgresql import Cluster
 from dev.privileges import dying_with_parent
 from dev.roles import LOGINS, Passwords, create_database, create_roles, database_exists
 from dev.services import scheduler_command, sealer_command, web_command, worker_command
-from dev.state import PROJECT, STATE, State, read_env, write_env, write_privately
+from dev.state import PROJECT, STATE, State, read_env, write_env
 from dev.supervisor import Child, Supervisor, Terminal
 
 DATABASE = "parley"
@@ -52,9 +52,9 @@ class Run:
         try:
             self._prepare()
             self._start_services()
-            self._fill_database()
+            sign_ins = self._fill_database()
             self._start_parley()
-            self._greet(time.monotonic() - began)
+            self._greet(sign_ins, time.monotonic() - began)
             broken = self.supervisor.watch()
             self.terminal.say(f"stopping, because {broken} cannot be kept running")
             return 1
@@ -125,11 +125,10 @@ class Run:
         self._wait(lambda: redis_server.answers(port), "Redis", child.log, seconds=30)
         return server.url
 
-    def _fill_database(self) -> None:
+    def _fill_database(self) -> str:
+        """Migrate, and seed an empty database. Returns the demonstration sign-ins, if any."""
         self._manage("migrate", "--no-input", "--verbosity", "0")
-        said = self._manage("seed_demo")
-        if said.strip():
-            write_privately(self.state.file("sign-ins"), said)
+        return self._manage("seed_demo").strip()
 
     def _start_parley(self) -> None:
         python = sys.executable
@@ -145,11 +144,10 @@ class Run:
             self.supervisor.start(Child(name, mortal, self.environment))
         self._wait(self._web_answers, "the web process", None, seconds=60)
 
-    def _greet(self, seconds: float) -> None:
-        sign_ins = self.state.file("sign-ins")
+    def _greet(self, sign_ins: str, seconds: float) -> None:
         lines = [f"ready after {seconds:.0f} s: http://localhost:{self.port}"]
-        if sign_ins.exists():
-            lines += ["", *sign_ins.read_text().splitlines(), ""]
+        if sign_ins:
+            lines += ["", sign_ins, ""]
         self.terminal.say("\n".join([*lines, "Ctrl-C stops everything; the data stays."]))
 
     def _manage(self, *arguments: str) -> str:
