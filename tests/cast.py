@@ -18,15 +18,16 @@ from app.accounts.tokens import SessionRefreshToken
 PASSWORD = "correct horse battery staple"
 
 
-def address(name: str) -> str:
-    return f"{name}@example.org"
+def address(name: str, slug: str = "acme") -> str:
+    """Everybody's address, by first name; another domain where tests share a database."""
+    return f"{name}@example.org" if "-" not in slug else f"{name}@{slug}.example.org"
 
 
 def join(organization: Organization, name: str, role: Role = Role.MEMBER) -> User:
     """A person of that name in the organization, with `PASSWORD`."""
     return add_user(
         organization=organization,
-        email=address(name),
+        email=address(name, organization.slug),
         display_name=name.capitalize(),
         role=role,
         password=PASSWORD,
@@ -55,13 +56,19 @@ def _database(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
-def organization(_database: None) -> Organization:
-    return found_organization(slug="acme", name="Acme")
+def shared() -> str:
+    """What tells this test's people from those of others, where tests share a database."""
+    return ""
 
 
 @pytest.fixture
-def other_organization(_database: None) -> Organization:
-    return found_organization(slug="globex", name="Globex")
+def organization(_database: None, shared: str) -> Organization:
+    return found_organization(slug=f"acme{shared}", name="Acme")
+
+
+@pytest.fixture
+def other_organization(_database: None, shared: str) -> Organization:
+    return found_organization(slug=f"globex{shared}", name="Globex")
 
 
 @pytest.fixture
