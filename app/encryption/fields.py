@@ -6,8 +6,7 @@ forms, serializers and pickles see tokens or `<sealed>`. A token that does not o
 
 from collections.abc import Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.core import checks
@@ -45,8 +44,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class SealingContext:
+class SealingContext(NamedTuple):
     """Where a row's texts belong, besides table, column and primary key."""
 
     organization: UUID

@@ -14,11 +14,13 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.encryption import access, services
-from app.encryption.envelope import Fault, SealError, decode, dek_id_of
+from app.encryption.envelope import Fault, SealError, dek_id_in
 from app.encryption.models import DataKey
 
 LIFETIME = 300.0  # seconds
 CAPACITY = 10_000  # data keys
+
+_Scope = tuple[int, int]
 
 
 class HeldKey:
@@ -46,7 +48,7 @@ class KeyRing:
         that another thread held, stay with the parent."""
         self._by_id: dict[bytes, HeldKey] = {}
         self._erased: set[bytes] = set()
-        self._sealing: dict[tuple[UUID, UUID | None], HeldKey] = {}
+        self._sealing: dict[_Scope, HeldKey] = {}
         self._month: tuple[float, float, date] = (0.0, 0.0, date.min)
         self._obtaining = Lock()
         self._keeping = Lock()
@@ -56,7 +58,8 @@ class KeyRing:
 
         Raises as `services.reserve_data_key` and `services.unwrap_data_key`.
         """
-        scope = (organization, conversation)
+        # Integers: hashing and comparing UUIDs is done in Python, and this is a hot path.
+        scope = (organization.int, -1 if conversation is None else conversation.int)
         month = self._this_month()
         held = self._sealing.get(scope)
         if (
@@ -68,7 +71,7 @@ class KeyRing:
         ):
             return held
         with self._obtaining:
-            return self._obtain(scope, month)
+            return self._obtain(scope, organization, conversation, month)
 
     def to_open(self, dek_id: bytes) -> HeldKey:
         """The key with this id; raises `SealError` (unknown_key, erased, key_unavailable)."""
@@ -96,7 +99,9 @@ class KeyRing:
             except SealError:
                 continue  # told by to_open, for the text that needs this key
 
-    def _obtain(self, scope: tuple[UUID, UUID | None], month: date) -> HeldKey:
+    def _obtain(
+        self, scope: _Scope, organization: UUID, conversation: UUID | None, month: date
+    ) -> HeldKey:
         """Called by one thread at a time."""
         held = self._sealing.get(scope)
         if held is not None and held.month == month:
@@ -104,7 +109,9 @@ class KeyRing:
                 held = self._renewed(held)
             if held is not None and next(held.uses, None) is not None:
                 return self._keep_for_sealing(scope, held)
-        row = services.reserve_data_key(organization=scope[0], conversation=scope[1], month=month)
+        row = services.reserve_data_key(
+            organization=organization, conversation=conversation, month=month
+        )
         held = self._hold(row, iter(range(services.USE_BLOCK - 1)))
         return self._keep_for_sealing(scope, held)
 
@@ -130,7 +137,7 @@ class KeyRing:
                 del self._by_id[next(iter(self._by_id))]
         return held
 
-    def _keep_for_sealing(self, scope: tuple[UUID, UUID | None], held: HeldKey) -> HeldKey:
+    def _keep_for_sealing(self, scope: _Scope, held: HeldKey) -> HeldKey:
         with self._keeping:
             self._sealing.pop(scope, None)
             self._sealing[scope] = held
@@ -162,13 +169,7 @@ os.register_at_fork(after_in_child=keyring.forget)
 
 def prefetch_data_keys(tokens: Collection[str]) -> None:
     """Load the data keys of a page of tokens with one query; bad tokens are left alone."""
-    ids = set()
-    for token in tokens:
-        try:
-            ids.add(dek_id_of(decode(token)))
-        except SealError:
-            continue  # told when that text is opened
-    keyring.prefetch(ids)
+    keyring.prefetch({dek_id for token in tokens if (dek_id := dek_id_in(token)) is not None})
 
 
 def _midnight(day: date) -> float:

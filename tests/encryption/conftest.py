@@ -2,29 +2,15 @@
 
 from collections.abc import Iterator
 
-import psycopg2
 import pytest
 from django.apps import AppConfig, apps
-from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from app.encryption.keyring import keyring
 from tests.encryption import sample
-from tests.encryption.sample import Letter, Stock, Vault
+from tests.encryption.tables import make_tables
 from tests.live import LiveDatabase
 from tests.stack import Stack
-
-_SAMPLES = (Letter, Vault, Stock)
-
-
-def make_tables(owner_url: str) -> None:
-    with connection.schema_editor(collect_sql=True, atomic=False) as editor:
-        for model in _SAMPLES:
-            editor.create_model(model)
-    with psycopg2.connect(owner_url) as owner, owner.cursor() as cursor:
-        for statement in editor.collected_sql:
-            cursor.execute(statement)
-    owner.close()
 
 
 @pytest.fixture(scope="session")

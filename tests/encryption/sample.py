@@ -32,6 +32,25 @@ class Letter(SealedModel):
         return SealingContext(self.organization_id, self.conversation_id, self.revision)
 
 
+class Plain(models.Model):
+    """A letter without a seal, to compare with."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    organization_id = models.UUIDField(default=uuid4)
+    conversation_id = models.UUIDField(null=True, default=uuid4)
+    revision = models.PositiveIntegerField(default=1)
+    body = models.TextField()
+    note = models.TextField(null=True)
+    mark = models.CharField(max_length=32, default="")
+    objects: ClassVar[models.Manager["Plain"]] = models.Manager()
+
+    class Meta:
+        app_label = "sample"
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
 class Vault(models.Model):
     """A secret of the application itself."""
 
