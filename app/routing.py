@@ -50,7 +50,7 @@ gateway = Gateway(
 )
 
 
-class SameSite(OriginValidator):
+class SameSite(OriginValidator):  # type: ignore[misc]  # Channels is untyped
     """A page of another site may not open a socket; a program, which sends no Origin, may.
 
     Neither gets anywhere without a ticket, which is bound to the origin that asked for it.
@@ -60,4 +60,5 @@ class SameSite(OriginValidator):
         return parsed_origin is None or bool(super().valid_origin(parsed_origin))
 
 
-websocket = SameSite(URLRouter([path("ws", gateway)]), settings.ALLOWED_HOSTS)
+_routes = [path("ws", gateway)]  # type: ignore[arg-type]  # Channels routes ASGI applications
+websocket = SameSite(URLRouter(_routes), settings.ALLOWED_HOSTS)

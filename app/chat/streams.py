@@ -17,18 +17,16 @@ def open_bodies(events: Sequence[Event]) -> None:
     An event in the log brings no text along: its version is read, all of them at once.
     """
     with_text = [event for event in events if event.type in _WITH_TEXT]
-    hinted = [event for event in with_text if event.sealed]
-    prefetch_data_keys([event.sealed[0] for event in hinted if event.sealed])
-    for event in hinted:
-        event.data["body"] = _hinted_text(event)
+    hinted = [(event, event.sealed) for event in with_text if event.sealed]
+    prefetch_data_keys([sealed[0] for _, sealed in hinted])
+    for event, sealed in hinted:
+        event.data["body"] = _hinted_text(event, *sealed)
     logged = [event for event in with_text if not event.sealed]
     if logged:
         _fill_from_rows(logged)
 
 
-def _hinted_text(event: Event) -> str | None:
-    assert event.sealed is not None
-    sealed, organization, version = event.sealed
+def _hinted_text(event: Event, sealed: str, organization: str, version: str) -> str | None:
     try:
         return open_token(
             sealed,

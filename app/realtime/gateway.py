@@ -116,38 +116,22 @@ class Gateway:
 
     async def _connected(self, scope: Any, receive: Any, send: Any) -> Socket | None:
         """Read the first frame, which must bring a ticket; None if it was no good."""
-        try:
-            async with asyncio.timeout(protocol.FIRST_FRAME_SECONDS):
-                message = await receive()
-        except TimeoutError:
-            return await _close(send, Close.UNAUTHENTICATED)
-        if message["type"] != "websocket.receive":
+        connect = await _first_command(receive, send)
+        if connect is None:
             return None
-        try:
-            command = protocol.decode(_frame(message))
-        except protocol.BadFrame:
-            return await _close(send, Close.BAD_FRAME)
-        if not isinstance(command, protocol.Connect):
-            return await _close(send, Close.UNAUTHENTICATED)
         origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
-        principal = await self._in_thread(_redeem, command.d.ticket, origin)
+        principal = await self._in_thread(_redeem, connect.d.ticket, origin)
         if principal is None:
             text = "The ticket is unknown, used or expired: ask for another one."
-            await _send_frame(send, protocol.refusal(command.id, Code.TICKET_EXPIRED, text))
-            return await _close(send, Close.UNAUTHENTICATED)
+            await _send_frame(send, protocol.refusal(connect.id, Code.TICKET_EXPIRED, text))
+            await _close(send, Close.UNAUTHENTICATED)
+            return None
         mine = [socket for socket in self._sockets if socket.principal.user == principal.user]
         if len(mine) >= protocol.MAX_SOCKETS_PER_USER:
-            return await _close(send, Close.TOO_MANY)
+            await _close(send, Close.TOO_MANY)
+            return None
         socket = Socket(send, principal)
-        limits = {
-            "frame": protocol.MAX_FRAME_BYTES,
-            "subscriptions": protocol.MAX_SUBSCRIPTIONS,
-            "body": protocol.MAX_BODY_CHARACTERS,
-        }
-        ready = protocol.Connected(
-            str(principal.session), str(principal.user), protocol.PING_SECONDS, limits
-        )
-        socket.offer(protocol.encode(protocol.Reply(command.id, ready)))
+        socket.offer(protocol.encode(protocol.Reply(connect.id, _welcome(principal))))
         return socket
 
     # Serving.
@@ -229,7 +213,8 @@ class Gateway:
             case protocol.Ping():
                 return protocol.Nothing()
             case protocol.Sub():
-                return await self._subscribe(socket, command)
+                await self._subscribe(socket, command)
+                return None
             case protocol.Unsub():
                 socket.streams.discard(command.d.s)
                 self._hub.detach(socket, command.d.s)
@@ -307,10 +292,40 @@ def _redeem(ticket: str, origin: str) -> Principal | None:
     return redeem_ticket(ticket, origin=origin)
 
 
+async def _first_command(receive: Any, send: Any) -> protocol.Connect | None:
+    """The `connect` that must come first, and soon; else the socket is closed."""
+    try:
+        async with asyncio.timeout(protocol.FIRST_FRAME_SECONDS):
+            message = await receive()
+        if message["type"] != "websocket.receive":
+            return None
+        command = protocol.decode(_frame(message))
+    except TimeoutError:
+        command = None
+    except protocol.BadFrame:
+        await _close(send, Close.BAD_FRAME)
+        return None
+    if isinstance(command, protocol.Connect):
+        return command
+    await _close(send, Close.UNAUTHENTICATED)
+    return None
+
+
+def _welcome(principal: Principal) -> protocol.Connected:
+    limits = {
+        "frame": protocol.MAX_FRAME_BYTES,
+        "subscriptions": protocol.MAX_SUBSCRIPTIONS,
+        "body": protocol.MAX_BODY_CHARACTERS,
+    }
+    return protocol.Connected(
+        str(principal.session), str(principal.user), protocol.PING_SECONDS, limits
+    )
+
+
 def _frame(message: dict[str, Any]) -> bytes:
-    text = message.get("text")
+    text: str | None = message.get("text")
     # An unpaired surrogate is no UTF-8: let the decoder refuse it, not us.
-    return text.encode("utf-8", "surrogatepass") if text is not None else message["bytes"]
+    return text.encode("utf-8", "surrogatepass") if text is not None else bytes(message["bytes"])
 
 
 async def _send_frame(send: Any, frame: bytes) -> None:

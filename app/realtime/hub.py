@@ -57,7 +57,7 @@ class Attachment:
     socket: Subscriber
     stream: str
     position: tuple[str, int] | None
-    done: asyncio.Future[protocol.Subscribed]
+    done: asyncio.Future[None]
     confirm: Callable[[protocol.Subscribed], None]
 
 
@@ -78,7 +78,7 @@ class Hub:
         self._wake = asyncio.Event()
         self._pubsub: redis.asyncio.client.PubSub | None = None
         self._loop = asyncio.get_running_loop()
-        self.on_control: Callable[[dict[str, Any]], None] = lambda message: None
+        self.on_control: Callable[[dict[str, Any]], None] = lambda _: None
 
     async def run(self) -> None:
         """Pump events, follow Redis and check positions until cancelled."""
@@ -184,7 +184,7 @@ class Hub:
                 logger.warning("hub_waits", extra={"error": type(error).__name__})
                 self._attachments = attachments + self._attachments
                 self._suspect |= suspect | set(hinted)
-                await asyncio.sleep(random.uniform(0.2, 0.5))
+                await asyncio.sleep(_jitter(0.2, 0.5))
                 self._wake.set()
 
     async def _round(
@@ -329,7 +329,7 @@ class Hub:
             finally:
                 self._pubsub = None
                 await client.aclose()
-            await asyncio.sleep(random.uniform(0, pause))
+            await asyncio.sleep(_jitter(0, pause))
             pause = min(pause * 2, 2.0)
 
     async def _listen(self, pubsub: redis.asyncio.client.PubSub) -> None:
@@ -351,7 +351,7 @@ class Hub:
         """Find a lost last hint, which no later one would reveal."""
         while True:
             bounds = CHECK_SECONDS_WITHOUT_REDIS if self._pubsub is None else CHECK_SECONDS
-            deadline = self._loop.time() + random.uniform(*bounds)
+            deadline = self._loop.time() + _jitter(*bounds)
             while self._loop.time() < deadline:
                 await asyncio.sleep(0.25)
                 if self._pubsub is None and bounds is CHECK_SECONDS:
@@ -362,6 +362,10 @@ class Hub:
         if self._channels:
             self._suspect |= self._channels.keys()
             self._wake.set()
+
+
+def _jitter(low: float, high: float) -> float:
+    return random.uniform(low, high)  # noqa: S311 - spreads load, guards nothing
 
 
 _background: set[asyncio.Task[None]] = set()

@@ -71,7 +71,7 @@ class Close(IntEnum):
     TOO_MANY = 4508
 
 
-class Model(Struct, frozen=True, forbid_unknown_fields=True):
+class Model(Struct, forbid_unknown_fields=True):
     """Base of everything on the wire."""
 
 
@@ -141,7 +141,7 @@ class PingData(Model):
     pass
 
 
-class Command(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"):
+class Command(Struct, forbid_unknown_fields=True, tag_field="op"):
     """A client's frame: `{"id": 7, "op": "send", "d": {…}}`; the reply bears the same id."""
 
     id: FrameId
@@ -184,7 +184,7 @@ class Typing(Command, tag="typing"):
 
 
 class Ping(Command, tag="ping"):
-    d: PingData = PingData()
+    d: PingData = msgspec.field(default_factory=PingData)
 
 
 AnyCommand = Connect | Sub | Unsub | Send | Edit | Delete | React | Read | Typing | Ping
@@ -241,12 +241,12 @@ class ReadState(Model):
 AnyResult = Connected | Subscribed | Ack | ReadState | Nothing
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct):
     id: FrameId
     ok: Any
 
 
-class Refusal(Struct, frozen=True):
+class Refusal(Struct):
     id: FrameId
     err: Failure
 
@@ -349,7 +349,7 @@ DurableEvent = (
 EphemeralEvent = TypingNow | LogSealed
 
 
-class Durable(Struct, frozen=True):
+class Durable(Struct):
     """`{"s": stream, "e": epoch, "o": offset, "t": type, "d": {…}}`."""
 
     s: StreamName
@@ -359,27 +359,27 @@ class Durable(Struct, frozen=True):
     d: Any
 
 
-class Ephemeral(Struct, frozen=True):
+class Ephemeral(Struct):
     s: StreamName
     t: str
     d: Any
 
 
-class Hello(Struct, frozen=True, tag_field="op", tag="hello"):
+class Hello(Struct, tag_field="op", tag="hello"):
     d: dict[str, str]
 
 
-class Reconnect(Struct, frozen=True, tag_field="op", tag="reconnect"):
+class Reconnect(Struct, tag_field="op", tag="reconnect"):
     """Come back after `after_ms`: this instance is going away."""
 
     d: dict[str, int]
 
 
-class Bye(Struct, frozen=True, tag_field="op", tag="bye"):
+class Bye(Struct, tag_field="op", tag="bye"):
     d: dict[str, str]
 
 
-class Resync(Struct, frozen=True, tag_field="op", tag="resync"):
+class Resync(Struct, tag_field="op", tag="resync"):
     """The stream `s` cannot be continued: load its state again and subscribe anew."""
 
     d: dict[Literal["s"], str]
@@ -399,9 +399,10 @@ def decode(frame: bytes | str) -> AnyCommand:
     Raises BadFrame for anything else: no JSON, unknown command or field, wrong type or size.
     """
     try:
-        return _decoder.decode(frame)
+        command: AnyCommand = _decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadFrame(str(error)) from None
+    return command
 
 
 def frame_id(frame: bytes | str) -> int:
@@ -441,10 +442,9 @@ def schema() -> dict[str, Any]:
         "results": AnyResult,
         "events": DurableEvent | EphemeralEvent,
     }
+    events = (*DurableEvent.__args__, *EphemeralEvent.__args__)
     _, components = msgspec.json.schema_components(
-        [Connect, Sub, Unsub, Send, Edit, Delete, React, Read, Typing, Ping]
-        + [Connected, Subscribed, Ack, ReadState, Nothing, Failure]
-        + list((DurableEvent | EphemeralEvent).__args__),
+        [*AnyCommand.__args__, *AnyResult.__args__, Failure, *events],
         ref_template="#/$defs/{name}",
     )
     return {

@@ -67,7 +67,7 @@ class Socket:
         self.streams.discard(stream)
 
     def close(self, code: protocol.Close, last: bytes | None = None) -> None:
-        """Close with `code`, after `last`; what is still queued is dropped (it can be recovered)."""
+        """Close with `code`, after `last`; what is queued is dropped, as it can be recovered."""
         if self._close_code is None:
             self._queue.clear()
             if last is not None:

@@ -213,13 +213,14 @@ def test_a_flood_is_held_back(server: WebServer, alice: User) -> None:
 @pytest.mark.parametrize("end", ["sign out", "disable"])
 @pytest.mark.parametrize("redis", ["up", "down"])
 def test_a_socket_closes_within_five_seconds_of_its_session(
-    end: str, redis: str, server: WebServer, alice: User, ada: User, request: pytest.FixtureRequest
+    end: str, redis: str, server: WebServer, alice: User, request: pytest.FixtureRequest
 ) -> None:
     with connected(server.base_url, alice) as a:
         if redis == "down":
             request.getfixturevalue("redis_server").stop()
         started = time.monotonic()
         if end == "disable":
+            ada: User = request.getfixturevalue("ada")
             set_active(by=ada, person_id=alice.pk, active=False)
         else:
             for session in Session.objects.filter(user=alice):
