@@ -76,7 +76,7 @@ def _lint_steps() -> list[Step]:
         Step("lint", [str(BIN / "ruff"), "check", "."]),
         Step("format", [str(BIN / "ruff"), "format", "--check", "."]),
     ]  # fmt: skip
-    if npm := _npm_step("typecheck"):
+    if npm := _npm_step("types"):
         steps.insert(1, npm)
     return steps
 
@@ -86,9 +86,16 @@ def _npm_step(script: str) -> Step | None:
     if not shutil.which("npm"):
         _must_not_be_missing("node", "apt-get install nodejs npm", f"npm run {script}")
         return None
-    if not (PROJECT / "node_modules").is_dir():
+    if not _packages_are_current():
         subprocess.check_call(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=PROJECT)
     return Step(f"npm run {script}", ["npm", "run", "--silent", script])
+
+
+def _packages_are_current() -> bool:
+    """Whether node_modules was installed after package-lock.json last changed."""
+    installed = PROJECT / "node_modules" / ".package-lock.json"
+    wanted = PROJECT / "package-lock.json"
+    return installed.exists() and installed.stat().st_mtime >= wanted.stat().st_mtime
 
 
 def _browser_selection() -> list[str]:

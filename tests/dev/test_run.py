@@ -29,16 +29,27 @@ class Running:
 
     def __init__(self, process: "subprocess.Popen[str]", port: int, log: Path) -> None:
         self.process = process
+        self.port = port
         self.url = f"http://localhost:{port}"
         self.log = log
 
     def wait_until_ready(self) -> None:
         _wait(lambda: f"{self.url}\n" in self.log.read_text(), READY, self.log)
-        with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
-            assert answer.status == 200
+        assert self.answers()
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
 
     def children(self, state: Path) -> list[int]:
         return [int(line.split()[0]) for line in (state / "processes").read_text().splitlines()]
+
+    def child(self, state: Path, name: str) -> int:
+        lines = (state / "processes").read_text().splitlines()
+        return next(int(line.split()[0]) for line in lines if line.endswith(f" {name}"))
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +105,9 @@ def _organizations(state: Path) -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def test_it_says_when_it_is_ready_and_stops_everything_on_sigterm(state: Path) -> None:
+def test_it_says_when_it_is_ready_restarts_what_ends_and_its_next_run_has_the_data(
+    state: Path,
+) -> None:
     with _run(state) as run:
         run.wait_until_ready()
         children = run.children(state)
@@ -102,54 +115,37 @@ def test_it_says_when_it_is_ready_and_stops_everything_on_sigterm(state: Path) -
         said = run.log.read_text()
         assert "Demonstration sign-ins" in said
         assert "Ctrl-C stops everything" in said
-        run.process.send_signal(signal.SIGTERM)
-        assert run.process.wait(40) == 0
-        assert _alive(children) == []
-    assert "Traceback" not in run.log.read_text()
+        assert "Traceback" not in said
 
+        os.kill(run.child(state, "web"), signal.SIGKILL)
+        _wait(lambda: "web ended (signal SIGKILL)" in run.log.read_text(), 10, run.log)
+        _wait(run.answers, 30, run.log)
 
-def test_after_kill_9_its_children_end_and_the_next_run_has_the_data(state: Path) -> None:
-    with _run(state) as run:
-        run.wait_until_ready()
         before = _organizations(state)
         assert len(before) > 0
         children = run.children(state)
         run.process.kill()
         run.process.wait(5)
-        # At once: leftovers that are still closing must not be in the way.
-    with _run(state, port=int(run.url.rpartition(":")[2])) as again:
+    # At once, on the same port: what is still closing must not be in the way.
+    with _run(state, port=run.port) as again:
         again.wait_until_ready()
         assert _alive(children) == []
         assert _organizations(state) == before
         assert "Demonstration sign-ins" in again.log.read_text()
+        children = again.children(state)
         again.process.send_signal(signal.SIGINT)
         assert again.process.wait(40) == 0
+        assert _alive(children) == []
 
 
-def test_killed_children_are_started_again(state: Path) -> None:
-    with _run(state) as run:
-        run.wait_until_ready()
-        lines = (state / "processes").read_text().splitlines()
-        web = next(int(line.split()[0]) for line in lines if line.endswith(" web"))
-        os.kill(web, signal.SIGKILL)
-        _wait(lambda: "web ended (signal SIGKILL)" in run.log.read_text(), 10, run.log)
-
-        def answers() -> bool:
-            try:
-                with urllib.request.urlopen(f"{run.url}/healthz", timeout=5) as answer:
-                    return bool(answer.status == 200)
-            except OSError:
-                return False
-
-        _wait(answers, 30, run.log)
-
-
-def test_make_run_ends_with_its_make(state: Path) -> None:
+def test_when_make_is_killed_everything_stops_in_good_order(state: Path) -> None:
     with _run(state, ["make", f"PYTHON={sys.executable}", "run"]) as run:
         run.wait_until_ready()
         children = run.children(state)
         run.process.kill()
         _wait(lambda: not _alive(children), 40, run.log)
+        # By the SIGTERM that the supervisor then got.
+        assert "stopping …" in run.log.read_text()
 
 
 def test_a_port_that_is_in_use_is_said_in_a_sentence(state: Path) -> None:
