@@ -7,6 +7,7 @@ from typing import Literal
 import dj_database_url
 from django.db import connection, connections
 
+from app.encryption import apart
 from tests.stack import Database
 
 
@@ -29,11 +30,13 @@ class LiveDatabase:
             yield
         finally:
             connection.close()
+            apart.disconnect()
             connections.settings["default"].update(before)
 
 
 def point_django_at(url: str) -> None:
     """Every thread's next connection goes to `url`; this thread's present one is closed."""
     connection.close()
+    apart.disconnect()
     # One dict is shared by the connections of all threads.
     connections.settings["default"].update(dj_database_url.parse(url))

@@ -5,52 +5,74 @@ anything, and a use that was counted must stay counted. So they commit by themse
 connection of their own, whatever becomes of the transaction that needed them.
 """
 
-from collections.abc import Callable
-from concurrent.futures import Future
-from contextvars import copy_context
-from threading import Thread
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
-from django.db import OperationalError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from app.errors import Unavailable
 
-# The caller may hold locks (a stream's row) and PostgreSQL cannot see that it waits for us:
-# a deadlock through this thread would never be found. Work done here therefore only ever
-# takes locks on rows of this app, which no caller keeps; the timeout is the second line.
+# The caller may hold locks (a stream's row), and PostgreSQL cannot see that its connection
+# waits for ours: a deadlock between the two would never be found. Work done here therefore
+# takes locks on rows of this app only, which no caller keeps; the timeout is the second line.
 LOCK_TIMEOUT = "5s"
 
-
 Result = TypeVar("Result")
+
+# At most one, open: connecting (TLS, SCRAM) costs more than the work.
+_idle: list[BaseDatabaseWrapper] = []
+# A child must not write to its parent's socket; psycopg2 closes only what its process opened.
+os.register_at_fork(after_in_child=_idle.clear)
 
 
 def apart(work: Callable[[], Result]) -> Result:
     """Return what `work` returns, once its transaction is committed; raise what it raises.
 
-    A thread, because Django keeps a connection for each thread; opening one costs some
-    milliseconds. Raises `Unavailable` when a lock is not given in time.
+    Raises `Unavailable` when the database is away, or a lock is not given in time.
     """
-    outcome: Future[Result] = Future()
-    # The copied context carries who asked (the request's origin) into the audit entry.
-    context = copy_context()
-    thread = Thread(target=context.run, args=(_carry_out, work, outcome), name="keys-apart")
-    thread.start()
-    thread.join()
-    return outcome.result()
-
-
-def _carry_out(work: Callable[[], Result], outcome: "Future[Result]") -> None:
     try:
-        with transaction.atomic():
+        with _connection_of_our_own(), transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
-            result = work()
-        outcome.set_result(result)
+            return work()
     except OperationalError as error:
-        refusal = Unavailable("The key store is busy: try again in a moment.")
-        refusal.__cause__ = error
-        outcome.set_exception(refusal)
-    except BaseException as error:  # handed to the caller's thread, whole
-        outcome.set_exception(error)
+        raise Unavailable("The key store is busy: try again in a moment.") from error
+
+
+def disconnect() -> None:
+    """Close the connection that is kept between two calls."""
+    while _idle:
+        _idle.pop().close()
+
+
+@contextmanager
+def _connection_of_our_own() -> Iterator[None]:
+    """Within, this thread's default connection is another one than the caller's."""
+    callers, own = connections[DEFAULT_DB_ALIAS], _take()
+    connections[DEFAULT_DB_ALIAS] = own
+    try:
+        yield
+    except BaseException:
+        own.close()  # whatever went wrong, the next one starts afresh
+        raise
+    else:
+        if _idle:
+            own.close()
+        else:
+            _idle.append(own)
     finally:
-        connection.close()
+        connections[DEFAULT_DB_ALIAS] = callers
+
+
+def _take() -> BaseDatabaseWrapper:
+    try:
+        own = _idle.pop()
+    except IndexError:  # none, or another thread has it
+        own = connections.create_connection(DEFAULT_DB_ALIAS)
+        own.inc_thread_sharing()  # one thread at a time: who took it from the list
+    if own.connection is not None and not own.is_usable():
+        own.close()  # the server was restarted meanwhile
+    return own

@@ -324,10 +324,12 @@ def test_a_rolled_back_transaction_leaves_a_key_that_others_can_use(
 def test_a_forked_child_does_not_share_the_uses_of_its_parent(live_db: LiveDatabase) -> None:
     keyring.to_seal(uuid4(), uuid4())
     assert keyring._sealing
+    assert apart._idle
     child = os.fork()
     if child == 0:
-        os._exit(1 if keyring._sealing or keyring._by_id else 0)
+        os._exit(1 if keyring._sealing or keyring._by_id or apart._idle else 0)
     assert os.waitpid(child, 0)[1] == 0
+    keyring.to_seal(uuid4(), uuid4())  # and the parent's connection is whole
 
 
 # Races and counting
@@ -375,6 +377,36 @@ def test_a_lock_held_by_the_caller_is_no_deadlock(live_samples: LiveDatabase) ->
     with transaction.atomic():
         Letter.objects.select_for_update().get(pk=held.pk)
         Letter.objects.create(body="in a conversation that has no key yet")
+
+
+def test_the_caller_s_transaction_is_neither_seen_nor_ended(live_db: LiveDatabase) -> None:
+    def session() -> int:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            pid: int = cursor.fetchone()[0]
+        return pid
+
+    with transaction.atomic():
+        mine = session()
+        theirs = apart.apart(session)
+        assert theirs != mine
+        assert apart.apart(session) == theirs  # kept between two calls
+        assert session() == mine
+        assert connection.in_atomic_block
+
+
+def test_a_connection_that_was_cut_meanwhile_is_replaced(live_db: LiveDatabase) -> None:
+    organization = uuid4()
+    keyring.to_seal(organization, uuid4())
+    cutter = psycopg2.connect(live_db.superuser_url)
+    with cutter.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    cutter.close()
+    connection.close()
+    keyring.to_seal(organization, uuid4())
 
 
 def test_a_key_store_that_keeps_us_waiting_is_unavailable_and_not_a_deadlock(
