@@ -25,7 +25,7 @@ def dump(value: Any) -> bytes:
     keys. Python's escaping of control characters and its order of ASCII keys are those of
     RFC 8785 sections 3.2.2.2 and 3.2.3. Raises NotCanonical for anything else.
     """
-    _check(value)
+    check(value)
     try:
         return _encode(value).encode()
     except UnicodeEncodeError:
@@ -43,7 +43,8 @@ def load(data: bytes) -> Any:
     return value
 
 
-def _check(value: Any) -> None:
+def check(value: Any) -> None:
+    """Raise NotCanonical if `value` holds anything that has no canonical form."""
     kind = type(value)
     if kind is str or value is None or kind is bool or isinstance(value, str):
         return
@@ -51,10 +52,10 @@ def _check(value: Any) -> None:
         for key, inner in value.items():
             if not isinstance(key, str) or not key.isascii():
                 raise NotCanonical("a key is not ASCII text")
-            _check(inner)
+            check(inner)
     elif kind is list or kind is tuple:
         for inner in value:
-            _check(inner)
+            check(inner)
     elif isinstance(value, int):
         if not -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
             raise NotCanonical("an integer is too large")

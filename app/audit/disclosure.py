@@ -64,9 +64,10 @@ def _signed(row: Checkpoint) -> SignedTree:
     return SignedTree(row.size, bytes(row.root), row.note, row.created_at)
 
 
-def verifier_key(organization: UUID) -> str:
-    """The vkey that the organization's checkpoints are signed with now."""
-    return Key.objects.filter(organization_id=organization).latest("created_at", "id").vkey
+def verifier_key(organization: UUID) -> str | None:
+    """The vkey that the organization's checkpoints are signed with now; None before the first."""
+    found = Key.objects.filter(organization_id=organization).order_by("created_at", "id").last()
+    return found.vkey if found else None
 
 
 def logged_entries(organization: UUID, size: int) -> Iterator[list[LoggedEntry]]:

@@ -111,7 +111,7 @@ BREAKS = [
         [
             *changed("body", "replace(encode(body, 'escape'), 'abab', 'cdcd')::bytea"),
             *changed("body_hash", "sha256(body)"),
-            *changed("leaf", "substring(leaf, 1, 96) || encode(sha256(body), 'hex')::bytea"),
+            *changed("leaf", "substring(leaf, 1, 97) || encode(sha256(body), 'hex')::bytea"),
         ],
         {(Fault.LEAF_HASH, "leaf 7")},
     ),
@@ -120,7 +120,7 @@ BREAKS = [
         [
             *changed("body", "replace(encode(body, 'escape'), 'abab', 'cdcd')::bytea"),
             *changed("body_hash", "sha256(body)"),
-            *changed("leaf", "substring(leaf, 1, 96) || encode(sha256(body), 'hex')::bytea"),
+            *changed("leaf", "substring(leaf, 1, 97) || encode(sha256(body), 'hex')::bytea"),
             f"UPDATE audit_leaf SET hash = sha256('\\x00' || (SELECT leaf FROM audit_entry "
             f"WHERE id = {ENTRY})) WHERE {AT} = 7",
         ],
@@ -185,9 +185,9 @@ BREAKS = [
     Broken(
         "two leaves swapped",
         [
-            f"UPDATE audit_leaf SET index = -1 WHERE {AT} = 7",
+            f"UPDATE audit_leaf SET index = 1000007 WHERE {AT} = 7",
             f"UPDATE audit_leaf SET index = 7 WHERE {AT} = 8",
-            f"UPDATE audit_leaf SET index = 8 WHERE {AT} = -1",
+            f"UPDATE audit_leaf SET index = 8 WHERE {AT} = 1000007",
         ],
         {
             (Fault.CHECKPOINT_ROOT, f"checkpoint {SIZES[0] + SIZES[1]}"),
@@ -324,7 +324,12 @@ BREAKS = [
             f"UPDATE audit_checkpoint a SET note = b.note, root = b.root FROM audit_checkpoint b "
             f"WHERE b.organization_id = '{OTHER}' AND a.size = 300",
         ],
-        {(Fault.CHECKPOINT_NOTE, "checkpoint 300"), (Fault.CHECKPOINT_NOTE, "checkpoint 5")},
+        {
+            (Fault.CHECKPOINT_NOTE, "checkpoint 5"),
+            (Fault.CHECKPOINT_NOTE, "checkpoint 300"),
+            (Fault.CHECKPOINT_ROOT, "checkpoint 300"),
+            (Fault.CHECKPOINT_NOTE, f"checkpoint {SIZE}"),
+        },
     ),
     Broken(
         "the keys deleted",
