@@ -130,6 +130,24 @@ def export(officer: User, export_id: UUID) -> ExportRequest:
     return found
 
 
+def scope_of(asked: ExportRequest) -> Scope:
+    """What an export covers."""
+    return Scope.of(asked)
+
+
+def verifier_key(officer: User) -> str | None:
+    """The key that the organization's checkpoints are signed with; None before the first."""
+    require(officer, Permission.EXPORTS_READ)
+    return disclosure.verifier_key(officer.organization_id)
+
+
+def export_history(officer: User, asked: ExportRequest) -> list[Entry]:
+    """What the trail says about one export, newest first."""
+    require(officer, Permission.EXPORTS_READ)
+    found = disclosure.page(officer.organization_id, target=str(asked.pk), limit=100)
+    return [entry for entry in found if entry.target_type == "export"]
+
+
 def _exports(officer: User) -> QuerySet[ExportRequest]:
     found = ExportRequest.objects.filter(organization=officer.organization_id)
     return found.select_related("requester", "decider")

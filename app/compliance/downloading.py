@@ -5,6 +5,7 @@ Django reads a synchronous stream to its end before an ASGI server sends a byte 
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
@@ -32,9 +33,13 @@ def file_answer(request: HttpRequest, download: Download) -> HttpResponseBase:
 
 
 async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    file = await sync_to_async(path.open)("rb")
+    file = await sync_to_async(_opened)(path)
     try:
         while chunk := await sync_to_async(file.read)(_CHUNK):
             yield chunk
     finally:
         await sync_to_async(file.close)()
+
+
+def _opened(path: Path) -> BinaryIO:
+    return path.open("rb")

@@ -441,7 +441,7 @@ class Bodies(NamedTuple):
     messages: dict[int, dict[str, Any]]  # message versions
     events: dict[int, dict[str, Any]]  # what a file of VIEWS repeats
     export: list[tuple[int, dict[str, Any]]]  # the export's own request and approval
-    count: int
+    due: int  # how many were asked for
 
 
 def check_bodies(
@@ -454,8 +454,7 @@ def check_bodies(
     """One body for each leaf that was asked for, byte for byte, in the order of the log."""
     index_of = {leaf.body: index for index, leaf in enumerate(leaves) if leaf}
     due = {index for index, leaf in enumerate(leaves) if leaf and asked.covers(leaf)}
-    count = len(due)
-    found = Bodies({}, {}, [], count)
+    found = Bodies({}, {}, [], len(due))
     strangers: list[tuple[int, bytes]] = []
     last = -1
     seen: set[int] = set()
@@ -557,7 +556,7 @@ def check_messages(package: Package, bodies: Bodies, report: Report) -> None:
         where = {"file": "messages.jsonl", "line": number, "message": row.get("message")}
         index = row.get("leaf")
         body = left.pop(index, None) if isinstance(index, int) else None
-        if body is None:
+        if body is None or index is None:
             again = "repeats" if index in bodies.messages else "has no entry at"
             report.wrong("row-extra", f"{again} leaf {index}", **where)
             continue
@@ -710,7 +709,7 @@ class ManifestProof(NamedTuple):
     leaf: bytes
     body: bytes
     consistency: list[bytes]
-    index: int
+    place: int
     inclusion: list[bytes]
     note: bytes
 
@@ -728,7 +727,7 @@ def parse_proof(data: bytes) -> ManifestProof:
         leaf=extra["leaf"].encode(),
         body=extra["body"].encode(),
         consistency=[base64.b64decode(item, validate=True) for item in extra["consistency"]],
-        index=int(lines[2][6:]),
+        place=int(lines[2][6:]),
         inclusion=[base64.b64decode(line, validate=True) for line in lines[3:]],
         note=note,
     )
@@ -751,20 +750,20 @@ def check_manifest_proof(
         return
     later = check_checkpoint(proof.note, key, file, report)
     if hashlib.sha256(proof.body).hexdigest() != leaf.body or leaf.time != body["time"]:
-        report.wrong("proof", "its entry is not the entry of its leaf", file=file, leaf=proof.index)
+        report.wrong("proof", "its entry is not the entry of its leaf", file=file, leaf=proof.place)
     if body["action"] != "export:built" or not same_export:
-        report.wrong("proof", "its entry is about something else", file=file, leaf=proof.index)
+        report.wrong("proof", "its entry is about something else", file=file, leaf=proof.place)
     if logged != digest:
         text = "is not the manifest that was logged when the package was built"
-        report.wrong("manifest-changed", text, file="manifest.json", leaf=proof.index)
+        report.wrong("manifest-changed", text, file="manifest.json", leaf=proof.place)
     if later is None:
         return
-    where = {"file": file, "leaf": proof.index}
-    if not included(leaf_hash(proof.leaf), proof.index, later.size, proof.inclusion, later.root):
+    where = {"file": file, "leaf": proof.place}
+    if not included(leaf_hash(proof.leaf), proof.place, later.size, proof.inclusion, later.root):
         report.wrong("proof", "the log does not hold its entry at this index", **where)
     if checkpoint and not consistent(checkpoint, later, proof.consistency):
         report.wrong("proof", "its checkpoint does not continue the package's checkpoint", **where)
-    report.lines.append(f"manifest logged at leaf {proof.index} of {later.size}")
+    report.lines.append(f"manifest logged at leaf {proof.place} of {later.size}")
 
 
 # --- The whole ----------------------------------------------------------------------------------
@@ -823,7 +822,7 @@ def check_package(
             check_tree(hashes, other, report, path)
     asked = wanted(manifest)
     bodies = check_bodies(package, manifest, leaves, asked, report)
-    report.lines.append(f"{bodies.count} entries asked for")
+    report.lines.append(f"{bodies.due} entries asked for")
     check_messages(package, bodies, report)
     check_revisions(bodies, asked, report)
     report.lines.append(f"{len(bodies.messages)} versions of messages against the log")
@@ -840,7 +839,7 @@ def check_package(
         "key": f"{key.name}+{key.id.hex()}",
         "size": checkpoint.size if checkpoint else None,
         "root": base64.b64encode(checkpoint.root).decode() if checkpoint else None,
-        "entries": bodies.count,
+        "entries": bodies.due,
         "versions": len(bodies.messages),
     }
 

@@ -120,7 +120,10 @@ class WithdrawView(APIView):
 class DownloadView(APIView):
     @extend_schema(
         operation_id="download_export",
-        responses=answers({(200, "application/zip"): OpenApiTypes.BINARY}, 401, 403, 404, 409),
+        responses={
+            (200, "application/zip"): OpenApiTypes.BINARY,
+            **answers({}, 401, 403, 404, 409),
+        },
     )
     def get(self, request: Request, export: UUID) -> HttpResponseBase:
         """The finished package. Each download is recorded before its first byte."""

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from app.web.views import accounts, administration, conversation, health
+from app.web.views import accounts, administration, conversation, exports, health, officer
 
 urlpatterns = [
     path("healthz", health.alive, name="healthz"),
@@ -23,4 +23,12 @@ urlpatterns = [
     path("people/<uuid:person_id>/enable", administration.enable),
     path("invitations", administration.invitations),
     path("invitations/<uuid:invitation_id>/revoke", administration.revoke_invitation),
+    path("trail", officer.trail),
+    path("exports", exports.exports),
+    path("exports/new", exports.ask),
+    path("exports/<uuid:export_id>", exports.export),
+    path("exports/<uuid:export_id>/approve", exports.decide, {"decision": "approve"}),
+    path("exports/<uuid:export_id>/refuse", exports.decide, {"decision": "refuse"}),
+    path("exports/<uuid:export_id>/withdraw", exports.decide, {"decision": "withdraw"}),
+    path("exports/<uuid:export_id>/download", exports.download),
 ]

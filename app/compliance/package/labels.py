@@ -65,11 +65,11 @@ class Conversations:
 
     def documents(self, ids: Collection[str]) -> list[dict[str, Any]]:
         """The rows of conversations.jsonl, by id, with who is in them now."""
+        known = [row.pk for conversation, row in self._rows.items() if conversation in ids]
+        present = Membership.objects.filter(conversation__in=known, left_at=None)
         members: dict[str, list[str]] = {}
-        present = Membership.objects.filter(conversation__in=ids, left_at=None).order_by(
-            "joined_at"
-        )
-        for conversation, user in present.values_list("conversation_id", "user_id"):
+        pairs = present.order_by("joined_at").values_list("conversation_id", "user_id")
+        for conversation, user in pairs:
             members.setdefault(str(conversation), []).append(str(user))
         return [
             {

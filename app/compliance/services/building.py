@@ -141,6 +141,8 @@ class _Build:
             self._beat(Stage.READING, 0, tree.size, force=True)
             counts = self._write_data(folder, tree)
             key = disclosure.verifier_key(self.organization)
+            if key is None:
+                raise BuildFailed("The log has no key on record that its checkpoints verify with.")
             data = manifest(self.asked, tree, key, folder, counts)
             folder.put("manifest.json", data)
             entry = self._log_manifest(folder, tree, counts)

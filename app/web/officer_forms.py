@@ -1,0 +1,140 @@
+"""The forms of the officer's pages. Days are days of UTC, as the trail counts."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from django import forms
+
+from app.accounts.models import User
+from app.compliance.access import NamedConversation, TrailFilter
+from app.compliance.scope import Scope
+from app.compliance.services.requests import LONGEST_REASON
+from app.web.forms import PageForm
+from app.web.trail_words import action_choices
+
+OUTSIDE = "outside"
+
+
+def conversation_choices(found: list[NamedConversation]) -> list[tuple[str, str]]:
+    return [
+        (str(item.id), f"# {item.label}" if item.kind != "direct" else f"{item.label} (direct)")
+        for item in found
+    ]
+
+
+class DateField(forms.DateField):
+    widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(required=False, input_formats=["%Y-%m-%d"], **options)
+
+
+class PeriodForm(PageForm):
+    """From and to, both days included."""
+
+    def period(self) -> tuple[datetime | None, datetime | None]:
+        first: date | None = self.cleaned_data["since"]
+        last: date | None = self.cleaned_data["until"]
+        return (
+            _midnight(first) if first else None,
+            _midnight(last + timedelta(days=1)) if last else None,
+        )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or {}
+        first, last = cleaned.get("since"), cleaned.get("until")
+        for name, day in (("since", first), ("until", last)):
+            if day and not 2000 <= day.year < 3000:
+                self.add_error(name, "Choose a day of this millennium.")
+        if first and last and first > last:
+            self.add_error("until", "The last day is before the first.")
+        return cleaned
+
+
+class TrailForm(PeriodForm):
+    """Names are short, because they stand in the address."""
+
+    who = forms.ChoiceField(required=False, label="Who")
+    what = forms.ChoiceField(required=False, label="What")
+    where = forms.ChoiceField(required=False, label="Conversation")
+    since = DateField(label="From (UTC)")
+    until = DateField(label="To (UTC)")
+    target = forms.CharField(required=False, max_length=255, widget=forms.HiddenInput)
+
+    def __init__(
+        self, *args: Any, people: list[User], conversations: list[NamedConversation], **more: Any
+    ) -> None:
+        super().__init__(*args, **more)
+        self._choose("who", [("", "Everybody"), *((str(p.pk), p.display_name) for p in people)])
+        self._choose("what", [("", "Everything"), *action_choices()])
+        named = conversation_choices(conversations)
+        outside = (OUTSIDE, "Outside of conversations")
+        self._choose("where", [("", "Everywhere"), outside, *named])
+
+    def _choose(self, name: str, choices: list[Any]) -> None:
+        field = self.fields[name]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - for the type checker
+        field.choices = choices
+
+    def filter(self) -> TrailFilter:
+        given = self.cleaned_data
+        since, until = self.period()
+        where = given["where"]
+        return TrailFilter(
+            actor=UUID(given["who"]) if given["who"] else None,
+            action=given["what"] or None,
+            conversation=UUID(where) if where and where != OUTSIDE else None,
+            outside=where == OUTSIDE,
+            target=given["target"] or None,
+            since=since,
+            until=until,
+        )
+
+
+class ScopeForm(PeriodForm):
+    conversations = forms.MultipleChoiceField(
+        required=False, label="Conversations", widget=forms.CheckboxSelectMultiple
+    )
+    people = forms.MultipleChoiceField(
+        required=False, label="People", widget=forms.CheckboxSelectMultiple
+    )
+    since = DateField(label="From (UTC)", help_text="Empty: from the beginning.")
+    until = DateField(
+        label="To (UTC)", help_text="This day included. Empty: until the package is built."
+    )
+
+    def __init__(
+        self, *args: Any, people: list[User], conversations: list[NamedConversation], **more: Any
+    ) -> None:
+        super().__init__(*args, **more)
+        for name, choices in (
+            ("conversations", conversation_choices(conversations)),
+            ("people", [(str(person.pk), person.display_name) for person in people]),
+        ):
+            field = self.fields[name]
+            assert isinstance(field, forms.MultipleChoiceField)  # noqa: S101 - type checker
+            field.choices = choices
+
+    def scope(self) -> Scope:
+        """Until the end of today means until the package is built: the day is not over."""
+        since, until = self.period()
+        return Scope(
+            tuple(sorted(UUID(item) for item in self.cleaned_data["conversations"])),
+            tuple(sorted(UUID(item) for item in self.cleaned_data["people"])),
+            since,
+            until if until and until <= datetime.now(UTC) else None,
+        )
+
+
+class ReasonForm(PageForm):
+    reason = forms.CharField(
+        label="Reason",
+        max_length=LONGEST_REASON,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="Sealed like a message. Who approves reads it; it goes into the package.",
+    )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)

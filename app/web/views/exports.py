@@ -1,0 +1,182 @@
+"""The officer's pages of exports: ask in two steps, decide, watch, take the package."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from app.accounts import access as accounts
+from app.accounts.models import User
+from app.accounts.permissions import Permission
+from app.audit import access as audit
+from app.compliance import access, services
+from app.compliance.downloading import file_answer
+from app.compliance.models import ExportRequest, State
+from app.compliance.scope import Scope
+from app.errors import Conflict, Denied, Invalid
+from app.web.officer_forms import ReasonForm, ScopeForm
+from app.web.trail_words import Names
+from app.web.views.officer import named, row
+from app.web.views.page import page
+
+_FEW = 12
+
+
+@page(requires=Permission.EXPORTS_READ)
+def exports(request: HttpRequest, user: User) -> HttpResponse:
+    """What waits for me first, then everything."""
+    names = _names(user)
+    shown = {
+        "waiting": [_summary(asked, names) for asked in access.awaiting(user)],
+        "exports": [_summary(asked, names) for asked in access.exports(user)],
+    }
+    return render(request, "web/exports.html", shown)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page(requires=Permission.EXPORTS_REQUEST)
+def ask(request: HttpRequest, user: User) -> HttpResponse:
+    """First what it should cover, then what will be in it, then the request itself."""
+    people, conversations = accounts.people(user), services.conversation_names(user)
+    step = request.POST.get("step", "")
+    given = request.POST if request.method == "POST" else request.GET
+    form = ScopeForm(given or None, people=people, conversations=conversations)
+    if step not in {"preview", "request"} or not form.is_valid():
+        return _scope_page(request, form, people, conversations)
+    reason = ReasonForm(request.POST if step == "request" else None)
+    if reason.is_valid():
+        try:
+            asked = services.request_export(
+                user, scope=form.scope(), reason=reason.cleaned_data["reason"]
+            )
+        except Invalid as error:
+            reason.blame(error, "reason")
+        else:
+            messages.success(request, "Asked for. Another officer must approve it now.")
+            return HttpResponseRedirect(f"/exports/{asked.pk}")
+    try:
+        preview = services.preview_export(user, form.scope())
+    except Invalid as error:
+        form.blame(error, "until")
+        return _scope_page(request, form, people, conversations)
+    shown = {
+        "form": form,
+        "reason": reason,
+        "preview": preview,
+        "scope": _scope(form.scope(), named(people, conversations)),
+    }
+    return render(request, "web/export_preview.html", shown, status=400 if reason.errors else 200)
+
+
+def _scope_page(
+    request: HttpRequest,
+    form: ScopeForm,
+    people: list[User],
+    conversations: list[access.NamedConversation],
+) -> HttpResponse:
+    shown = {"form": form, "people": len(people), "conversations": len(conversations)}
+    status = 400 if form.is_bound and form.errors else 200
+    return render(request, "web/export_new.html", shown, status=status)
+
+
+@page(requires=Permission.EXPORTS_READ)
+def export(request: HttpRequest, user: User, export_id: UUID) -> HttpResponse:
+    """One export: what, who, how far, what came of it."""
+    asked = access.export(user, export_id)
+    names = _names(user)
+    history = access.export_history(user, asked)
+    indexes = audit.leaf_indexes([entry.pk for entry in history])
+    mine = asked.requester_id == user.pk
+    open_ = asked.state == State.REQUESTED
+    shown = {
+        "export": asked,
+        **_summary(asked, names),
+        "history": [row(entry, indexes.get(entry.pk), names) for entry in history],
+        "may_decide": open_ and not mine,
+        "may_withdraw": open_ and mine,
+        "again": _again(asked),
+        "key": access.verifier_key(user),
+        "counts": _counts(asked.counts),
+    }
+    return render(request, "web/export.html", shown)
+
+
+@require_POST
+@page(requires=Permission.EXPORTS_READ)
+def decide(request: HttpRequest, user: User, export_id: UUID, decision: str) -> HttpResponse:
+    try:
+        if decision == "approve":
+            services.approve_export(user, export_id)
+            messages.success(request, "Approved. The package is being built.")
+        elif decision == "refuse":
+            services.refuse_export(user, export_id)
+            messages.success(request, "Refused.")
+        else:
+            services.withdraw_export(user, export_id)
+            messages.success(request, "Withdrawn.")
+    except (Conflict, Denied) as error:
+        messages.error(request, error.message)
+    return HttpResponseRedirect(f"/exports/{export_id}")
+
+
+@require_POST
+@page(requires=Permission.EXPORTS_READ)
+def download(request: HttpRequest, user: User, export_id: UUID) -> HttpResponseBase:
+    """A POST, so that no browser fetches it ahead of anybody's will: it is recorded."""
+    try:
+        found = services.open_download(user, export_id)
+    except Conflict as error:
+        messages.error(request, error.message)
+        return HttpResponseRedirect(f"/exports/{export_id}")
+    return file_answer(request, found)
+
+
+def _names(user: User) -> Names:
+    return named(accounts.people(user), services.conversation_names(user))
+
+
+def _summary(asked: ExportRequest, names: Names) -> dict[str, Any]:
+    return {"export": asked, "scope": _scope(access.scope_of(asked), names)}
+
+
+def _scope(scope: Scope, names: Names) -> dict[str, Any]:
+    """The scope in words."""
+    where = [names.conversation(item) for item in scope.conversations]
+    who = [names.person(str(item)) for item in scope.people]
+    return {
+        "where": _listed(where) or "Everything, in and outside of conversations",
+        "who": _listed(who) or "Everybody",
+        "since": scope.since,
+        "until": scope.until,
+    }
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more
+
+
+def _again(asked: ExportRequest) -> list[tuple[str, str]]:
+    """The fields of a new request like this one."""
+    fields = [("conversations", item) for item in asked.conversations]
+    return fields + [("people", item) for item in asked.people]
+
+
+def _counts(counts: dict[str, int]) -> list[tuple[str, int]]:
+    words = {
+        "messages": "Messages sent",
+        "versions": "Versions of messages",
+        "membership": "Changes of membership",
+        "reactions": "Reactions",
+        "reads": "Privileged looks",
+        "entries": "Entries of the trail",
+        "conversations": "Conversations",
+        "people": "People",
+        "leaves": "Leaves of the log",
+        "texts_missing": "Texts that could not be opened",
+    }
+    return [(label, counts[name]) for name, label in words.items() if name in counts]
