@@ -55,6 +55,12 @@ class SignInForm(PageForm):
     )
     password = _password("Password", "current-password")
 
+    def refuse(self, text: str) -> None:
+        """Say why not beside the password, and put the cursor there."""
+        self.add_error("password", text)
+        del self.fields["email"].widget.attrs["autofocus"]
+        self.fields["password"].widget.attrs["autofocus"] = True
+
 
 class JoinForm(PageForm):
     email = forms.EmailField(

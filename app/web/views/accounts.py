@@ -14,6 +14,7 @@ from app.accounts.identity import identity_of, session_of
 from app.accounts.models import SessionKind, User
 from app.errors import DomainError, Invalid, RateLimited, Unauthenticated
 from app.web.devices import described
+from app.web.english import with_article
 from app.web.forms import JoinForm, NameForm, PasswordForm, SignInForm
 from app.web.views.page import page, public
 
@@ -36,7 +37,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     try:
         _let_in(request, form.cleaned_data["email"], form.cleaned_data["password"])
     except (Unauthenticated, RateLimited) as error:
-        form.add_error("password", _told(error))
+        form.refuse(_told(error))
         response = _sign_in_page(request, form, onward, error.status)
         if isinstance(error, RateLimited):
             response["Retry-After"] = str(error.retry_after)
@@ -60,7 +61,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @public
 def invitation(request: HttpRequest, code: str) -> HttpResponse:
     found = access.invitation_with(code)
-    shown = {"organization": found.organization, "role": found.get_role_display()}
+    shown = {"organization": found.organization, "role": with_article(found.role)}
     form = JoinForm(request.POST if request.method == "POST" else None)
     if not form.is_valid():
         status = 400 if form.is_bound else 200

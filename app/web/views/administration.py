@@ -13,6 +13,7 @@ from app.accounts import access, services
 from app.accounts.models import Invitation, Role, User
 from app.accounts.permissions import Permission
 from app.errors import Conflict, Denied, Invalid
+from app.web.english import with_article
 from app.web.forms import InvitationForm, RoleForm
 from app.web.views.page import page
 
@@ -74,15 +75,9 @@ def _changed(request: HttpRequest, user: User, person_id: UUID, **change: Any) -
     except (Conflict, Denied) as error:
         messages.error(request, error.message)
     else:
-        state = person.get_role_display().lower() if person.is_active else "disabled"
-        messages.success(request, f"{person.display_name} is now {_with_article(state)}.")
+        state = with_article(person.role) if person.is_active else "disabled"
+        messages.success(request, f"{person.display_name} is now {state}.")
     return HttpResponseRedirect(f"/people/{person_id}")
-
-
-def _with_article(state: str) -> str:
-    if state == "disabled":
-        return state
-    return f"an {state}" if state[0] in "aeiou" else f"a {state}"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
