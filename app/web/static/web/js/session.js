@@ -15,7 +15,7 @@ import { PAGE, Timeline } from './timeline.js';
 import { batch, signal } from '../vendor/signals-core.js';
 
 const PRELOADED = 20;
-const LOG_CHECK_MS = 8_000;
+const LOG_CHECK_MS = 4_000;
 const KEPT_WHEN_LEFT = 150;
 
 /**
@@ -291,7 +291,7 @@ export class Session {
 
   async #checkLog() {
     const timeline = this.active.value ? this.timelines.get(this.active.value) : null;
-    const waiting = timeline?.messages.value.filter((message) => !message.log && message.revision === 1) ?? [];
+    const waiting = timeline?.messages.value.filter((message) => !message.log) ?? [];
     const old = waiting.filter((message) => this.unloggedBefore.has(message.id));
     this.unloggedBefore = new Set(waiting.map((message) => message.id));
     const last = old.at(-1);

@@ -268,6 +268,7 @@ export function reacted(reactions, emoji, user, on) {
  */
 function logged(messages, entries) {
   let next = messages;
-  for (const [id, index] of entries) next = changed(next, id, (message) => ({ ...message, log: { index } }));
+  // The first is the message's own; a reaction to it is an entry about it as well.
+  for (const [id, index] of entries) next = changed(next, id, (message) => (message.log ? message : { ...message, log: { index } }));
   return next;
 }

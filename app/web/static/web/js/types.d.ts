@@ -38,8 +38,8 @@ declare namespace Parley {
     message: string; revision: number; written_at: string; entry: number; leaf: string;
     leaf_hash: string; index: number | null; checkpoint: string | null;
     tree_size: number | null; proof: string[];
-    /** The entry's exact bytes, the text's salt and the log's key, where the server gives them. */
-    body?: string | null; salt?: string | null; text?: string | null; verifier_key?: string | null;
+    /** The log's public key, where the server gives it. */
+    verifier_key?: string | null;
   }
   interface Me {
     id: string; display_name: string; role: string;

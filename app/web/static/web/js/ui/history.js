@@ -19,11 +19,11 @@ export function History({ id }) {
     loadVersions(session, id).then(setVersions, (error) => setProblem(error.message));
   };
   useEffect(load, [id]);
-  return html`<${PaneCard} title="Versions of this message">
+  return html`<${PaneCard} title="Versions">
     ${problem && html`<${PaneProblem} problem=${problem} retry=${load} />`}
     ${!versions && !problem && html`<${PaneWaiting} />`}
     <ol class="versions">${versions?.toReversed().map((version) => html`<li key=${version.revision}>
-      <p class="small soft">${KINDS[version.kind] ?? version.kind} ${localTime(version.at)} · version ${version.revision}</p>
+      <p class="small soft">${KINDS[version.kind] ?? version.kind} · ${localTime(version.at)}</p>
       ${version.body !== null && html`<${Markdown} owner=${version} body=${version.body} names=${session.store.names.value} me=${session.store.name(session.me.id)} />`}
     </li>`)}</ol>
   <//>`;

@@ -40,10 +40,17 @@ function element(node, me) {
     case 'quote': return html`<blockquote>${inside()}</blockquote>`;
     case 'hr': return html`<hr />`;
     case 'list': return node.ordered ? html`<ol start=${node.start}>${inside()}</ol>` : html`<ul>${inside()}</ul>`;
-    case 'item': return html`<li>${node.checked === null ? null : (node.checked ? '☑ ' : '☐ ')}${inside()}</li>`;
+    case 'item': return item(node, inside());
     case 'table': return table(node, me);
     default: return node.text ?? '';
   }
+}
+
+/** @param {Parley.MarkdownNode} node @param {any[]} inside */
+function item(node, inside) {
+  if (node.checked === null) return html`<li>${inside}</li>`;
+  const [sign, word] = node.checked ? ['☑', 'done'] : ['☐', 'open'];
+  return html`<li class="is-task"><span role="img" aria-label=${word}>${sign}</span> ${inside}</li>`;
 }
 
 /** @param {Parley.MarkdownNode} node @param {string} me */

@@ -29,7 +29,7 @@ export const MessageRow = memo(/** @param {Props} props */ function MessageRow({
   };
   return html`<li class=${names.join(' ')} ref=${row} data-id=${message.id} tabindex=${tail || inside ? 0 : -1}
       aria-label=${`${name}, ${shortTime(message.at)}`}
-      onPointerEnter=${() => setNear(true)} onPointerLeave=${() => setNear(false)} onFocusIn=${() => setInside(true)} onFocusOut=${left}>
+      onPointerEnter=${(/** @type {PointerEvent} */ event) => setNear(event.pointerType !== 'touch')} onPointerLeave=${() => setNear(false)} onFocusIn=${() => setInside(true)} onFocusOut=${left}>
     ${grouped ? html`<time class="message-gutter" datetime=${message.at} title=${longTime(message.at)}>${clock(message.at)}</time>`
       : html`<${Avatar} id=${message.author} name=${store.name(message.author)} />`}
     <div class="message-main">

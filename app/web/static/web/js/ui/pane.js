@@ -17,7 +17,7 @@ export function Pane({ conversation }) {
   }, [detail]);
   return html`<aside class=${`pane pane-${detail.view}`} aria-label="Details" ref=${root}>
     ${detail.view === 'thread' && html`<${Thread} key=${detail.message} conversation=${conversation} root=${detail.message} />`}
-    ${detail.view === 'receipt' && html`<${ReceiptCard} key=${detail.message} conversation=${conversation} id=${detail.message} />`}
+    ${detail.view === 'receipt' && html`<${ReceiptCard} key=${detail.message} id=${detail.message} />`}
     ${detail.view === 'history' && html`<${History} key=${detail.message} id=${detail.message} />`}
     ${detail.view !== 'thread' && html`<${People} key=${conversation.id} conversation=${conversation} />`}
   </aside>`;

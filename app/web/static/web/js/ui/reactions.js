@@ -12,7 +12,7 @@ export function Reactions({ message }) {
     const who = users.map((id) => (id === me ? 'you' : session.store.name(id))).join(', ');
     return html`<li key=${emoji}><button type="button" class="reaction" aria-pressed=${users.includes(me)} title=${`${emojiName(emoji)}: ${who}`}
       aria-label=${`${emojiName(emoji)}, ${users.length}: ${who}`} onClick=${() => void ui.attempt(() => toggleReaction(session, message, emoji))}>
-      <span class="emoji">${emojiText(emoji)}</span> ${users.length}</button></li>`;
+      <span class=${canDrawEmoji() ? 'emoji' : ''}>${emojiText(emoji)}</span> ${users.length}</button></li>`;
   })}</ul>`;
 }
 
@@ -21,7 +21,10 @@ export function EmojiPicker({ message, close }) {
   const { session, ui } = useApp();
   const root = useRef(/** @type {HTMLDivElement | null} */ (null));
   useEffect(() => {
-    root.current?.querySelector('button')?.focus();
+    const picker = root.current;
+    const room = picker?.closest('.timeline, .thread-list')?.getBoundingClientRect().bottom ?? innerHeight;
+    if (picker && picker.getBoundingClientRect().bottom > room) picker.classList.add('is-above');
+    picker?.querySelector('button')?.focus({ preventScroll: true });
     const elsewhere = (/** @type {Event} */ event) => {
       if (event.target instanceof Node && !root.current?.parentElement?.contains(event.target)) close();
     };

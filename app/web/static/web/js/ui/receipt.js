@@ -1,6 +1,6 @@
 /** A message's receipt: where it stands in the log, and "check it yourself". */
 
-import { Icon, grouped, html, useApp, useEffect, useState } from './html.js';
+import { Icon, IconButton, grouped, html, useApp, useEffect, useState } from './html.js';
 import { PaneCard, PaneProblem, PaneWaiting } from './pane-card.js';
 import { loadReceipt } from '../commands.js';
 import { short, verify } from '../receipt.js';
@@ -9,17 +9,14 @@ import { utc } from '../time.js';
 const ASK_AGAIN_MS = 1_500;
 const PATIENCE = 20;
 
-/** @param {{conversation: Parley.Conversation, id: string}} props */
-export function ReceiptCard({ conversation, id }) {
+/** @param {{id: string}} props */
+export function ReceiptCard({ id }) {
   const { receipt, problem, load } = useReceipt(id);
-  const { session } = useApp();
-  const shown = session.timelines.get(conversation.id)?.messages.value.find((message) => message.id === id)
-    ?? [...session.timelines.values()].flatMap((timeline) => timeline.messages.value).find((message) => message.id === id);
   return html`<${PaneCard} title="Receipt of this message">
     ${problem && html`<${PaneProblem} problem=${problem} retry=${load} />`}
     ${!receipt && !problem && html`<${PaneWaiting} />`}
     ${receipt && html`<${Facts} receipt=${receipt} />
-      <${Check} key=${receipt.checkpoint ?? ''} receipt=${{ ...receipt, text: shown?.revision === receipt.revision ? shown.body : null }} again=${load} />`}
+      <${Check} key=${receipt.checkpoint ?? ''} receipt=${receipt} again=${load} />`}
   <//>`;
 }
 
@@ -69,13 +66,13 @@ function Check({ receipt, again }) {
   });
   return html`<div class="row receipt-actions">
       <button type="button" class="button" onClick=${() => void run()}><${Icon} name="shield-check" /> Check it yourself</button>
-      <button type="button" class="button button-quiet" onClick=${() => void copy()}><${Icon} name="copy" /> Copy</button>
+      <${IconButton} icon="copy" label="Copy the receipt" onClick=${() => void copy()} />
     </div>
-    <div role="status">${steps && html`<${Steps} steps=${steps} again=${again} />`}</div>`;
+    <div role="status">${steps && html`<${Steps} steps=${steps} again=${again} waiting=${receipt.checkpoint === null} />`}</div>`;
 }
 
-/** @param {{steps: Parley.Step[], again: () => void}} props */
-function Steps({ steps, again }) {
+/** @param {{steps: Parley.Step[], again: () => void, waiting: boolean}} props */
+function Steps({ steps, again, waiting }) {
   const failed = steps.some((step) => step.state === 'failed');
   const open = steps.some((step) => step.state === 'unknown');
   const icons = { passed: 'circle-check', failed: 'circle-x', unknown: 'circle-dashed' };
@@ -84,5 +81,5 @@ function Steps({ steps, again }) {
       <${Icon} name=${icons[step.state]} /><div><strong>${step.name}</strong><span class="hidden-visually">: ${words[step.state]}</span><p class="small soft">${step.detail}</p></div></li>`)}</ol>
     ${failed && html`<p class="notice notice-bad small"><${Icon} name="shield-alert" /> <span>This receipt does not hold. Copy it and show it to your compliance officer.</span></p>`}
     ${!failed && !open && html`<p class="notice notice-accent small"><${Icon} name="shield-check" /> <span>Computed in this browser: the message is in the log.</span></p>`}
-    ${!failed && open && html`<button type="button" class="button-link small" onClick=${again}>Load the receipt again</button>`}`;
+    ${!failed && open && waiting && html`<button type="button" class="button-link small" onClick=${again}>Load the receipt again</button>`}`;
 }

@@ -30,7 +30,7 @@ export function TimelineView({ conversation }) {
 
   useLayoutEffect(() => keepPlace(scroller.current, place.current), [rows, timeline.status.value]);
   useOpening(scroller, place, newAfter, timeline.status.value, ui.highlighted.value);
-  useSize(scroller, place);
+  useSize(scroller, place, timeline.status.value);
   useReading(conversation, messages.at(-1)?.offset ?? 0, atBottom && timeline.atEnd.value, newAfter, setNewAfter);
   useEffect(() => () => { ui.places.set(conversation.id, place.current); }, []);
 
@@ -161,18 +161,21 @@ function useOpening(scroller, place, newAfter, status, highlighted) {
 }
 
 /**
- * A composer that grows or a keyboard that opens takes room: the place is kept then too.
+ * A composer that grows, a keyboard that opens, a message being edited take room: the place is kept then too.
  * @param {{current: HTMLDivElement | null}} scroller
  * @param {{current: Parley.Place}} place
+ * @param {string} status
  */
-function useSize(scroller, place) {
+function useSize(scroller, place, status) {
   useEffect(() => {
     const box = scroller.current;
     if (!box) return undefined;
     const observer = new ResizeObserver(() => keepPlace(box, place.current));
     observer.observe(box);
+    const list = box.querySelector('.messages-list');
+    if (list) observer.observe(list);
     return () => observer.disconnect();
-  }, []);
+  }, [status]);
 }
 
 /**
