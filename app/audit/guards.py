@@ -76,6 +76,14 @@ END $$
 """
 
 
+def install(connection: BaseDatabaseWrapper) -> None:
+    """Put every guard in place, as the owner; the first migration of guards, and `--repair`."""
+    create_roles(connection)
+    install_functions(connection)
+    install_triggers(connection)
+    grant(connection)
+
+
 def install_functions(connection: BaseDatabaseWrapper) -> None:
     """Create the trigger functions; `parley_require_entry` is for other apps' tables.
 
@@ -160,6 +168,10 @@ def _missing_roles(connection: BaseDatabaseWrapper) -> Iterator[str]:
     for role in (APP, SEALER):
         if not _role_exists(connection, role):
             yield f"role {role} does not exist: CREATE ROLE {role} NOLOGIN, then --repair"
+
+
+def mighty_login(connection: BaseDatabaseWrapper) -> str | None:
+    """Say so if this process's login is one that no guard stops."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT rolsuper, pg_has_role(relowner, 'MEMBER') FROM pg_roles, pg_class "
@@ -167,9 +179,10 @@ def _missing_roles(connection: BaseDatabaseWrapper) -> Iterator[str]:
         )
         superuser, owner = cursor.fetchone()
     if superuser:
-        yield "we are logged in as a superuser, whom nothing stops"
-    elif owner:
-        yield "we are logged in as the owner of the trail, who can disable its triggers"
+        return "we are logged in as a superuser, whom nothing stops"
+    if owner:
+        return "we are logged in as the owner of the trail, who can disable its triggers"
+    return None
 
 
 def _missing_triggers(connection: BaseDatabaseWrapper) -> Iterator[str]:

@@ -53,6 +53,11 @@ def register(
     pre_delete.connect(_require_transaction, sender=model, dispatch_uid=uid)
 
 
+def is_registered(model: type[models.Model]) -> bool:
+    """Whether `register` has seen the model, so that its rows have an organization."""
+    return model in _lookups
+
+
 def unfit(model: type[models.Model], names: Iterable[str]) -> list[str]:
     """Say what is wrong with watching these fields of `model`; empty when nothing is.
 
@@ -87,6 +92,8 @@ class RowChanges(_Manager):
         self, instance: models.Model, force_log: bool = False, **kwargs: Any
     ) -> "Entry | None":
         """Write a ROW_* entry for the changes that django-auditlog saw; None if there are none."""
+        if force_log:
+            raise ImproperlyConfigured("services record who looked: there is no ROW_* for it")
         changes: Mapping[str, Any] | None = kwargs.get("changes")
         if not changes:
             return None

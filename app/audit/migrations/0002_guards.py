@@ -2,15 +2,11 @@
 
 from django.db import migrations
 
-from app.audit.guards import create_roles, grant, install_functions, install_triggers
+from app.audit.guards import install
 
 
 def guard(apps, schema_editor):
-    connection = schema_editor.connection
-    create_roles(connection)
-    install_functions(connection)
-    install_triggers(connection)
-    grant(connection)
+    install(schema_editor.connection)
 
 
 class Migration(migrations.Migration):

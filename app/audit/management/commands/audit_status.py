@@ -1,0 +1,47 @@
+"""Says how the trail is guarded and how it stands; exits with 1 if a guard is missing."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection, transaction
+
+from app.audit import guards
+from app.audit.access import organizations, verification_state
+
+
+class Command(BaseCommand):
+    help = "Show the trail's guards, sealing and last verification."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--repair",
+            action="store_true",
+            help="as the owner: create missing roles, triggers and rights first",
+        )
+
+    def handle(self, *args: Any, repair: bool, **options: Any) -> None:
+        if repair:
+            with transaction.atomic():
+                guards.install(connection)
+        self._logs()
+        missing = guards.missing(connection)
+        mighty = guards.mighty_login(connection)
+        if mighty and not repair:  # repairing takes the owner
+            missing.append(mighty)
+        for line in missing:
+            self.stdout.write(f"missing: {line}")
+        if missing:
+            raise CommandError(f"{len(missing)} guards of the trail are missing", returncode=1)
+        self.stdout.write("guards: roles, rights and triggers are in place")
+
+    def _logs(self) -> None:
+        for organization in organizations():
+            state = verification_state(organization)
+            verified = {True: "agreed", False: "DID NOT AGREE", None: "not verified yet"}[state.ok]
+            waiting = f"{state.waiting} waiting"
+            if state.waiting_since:
+                waiting += f" since {state.waiting_since:%Y-%m-%d %H:%M:%S}Z"
+            at = f" at {state.verified_at:%Y-%m-%d %H:%M:%S}Z" if state.verified_at else ""
+            self.stdout.write(
+                f"{organization}: {state.size} leaves, {waiting}; last verification: {verified}{at}"
+            )
