@@ -5,6 +5,8 @@ import os
 from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 
+import app.celery  # noqa: F401 - services send jobs through the current application
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.prod")
 # First: it loads the apps, which everything below needs.
 _http = get_asgi_application()

@@ -4,5 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+import app.celery  # noqa: F401 - services send jobs through the current application
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.prod")
 application = get_wsgi_application()

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from pytest_django import Settings
 
+import app.celery  # noqa: F401 - jobs go to the test's Redis, where nobody takes them
 from app.accounts.models import User
 from app.chat.models import Conversation
 from app.chat.services.messages import delete_message, edit_message, react

@@ -1,5 +1,6 @@
 """The officer's pages of exports: ask in two steps, decide, watch, take the package."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -163,7 +164,12 @@ def _listed(names: list[str]) -> str:
 def _again(asked: ExportRequest) -> list[tuple[str, str]]:
     """The fields of a new request like this one."""
     fields = [("conversations", item) for item in asked.conversations]
-    return fields + [("people", item) for item in asked.people]
+    fields += [("people", item) for item in asked.people]
+    if asked.since:
+        fields.append(("since", f"{asked.since:%Y-%m-%d}"))
+    if asked.until:
+        fields.append(("until", f"{asked.until - timedelta(days=1):%Y-%m-%d}"))
+    return fields
 
 
 def _counts(counts: dict[str, int]) -> list[tuple[str, int]]:
@@ -179,4 +185,4 @@ def _counts(counts: dict[str, int]) -> list[tuple[str, int]]:
         "leaves": "Leaves of the log",
         "texts_missing": "Texts that could not be opened",
     }
-    return [(label, counts[name]) for name, label in words.items() if name in counts]
+    return [(label, counts[name]) for name, label in words.items() if counts.get(name)]

@@ -1,0 +1,166 @@
+"""The officer's REST API: the same services, strict bodies, one shape of errors."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from app.accounts.models import Organization, Role, User
+from app.audit.models import Entry
+from app.compliance.models import ExportRequest, State
+from app.compliance.services.downloads import package_path
+from tests.cast import api_client, join
+from tests.compliance.conftest import REASON, Ward
+
+Api = Callable[[User], Client]
+BASE = "/api/compliance"
+
+
+def post(client: Client, path: str, body: Any = None) -> Any:
+    return client.post(f"{BASE}/{path}", json.dumps(body or {}), content_type="application/json")
+
+
+@pytest.fixture
+def asked(api: Api, olga: User, ward: Ward) -> str:
+    body = {"conversations": [str(ward.ward.pk)], "reason": REASON}
+    answer = post(api(olga), "exports", body)
+    assert answer.status_code == 201, answer.content
+    return str(answer.json()["id"])
+
+
+def test_an_export_is_asked_for_and_approved_by_another(
+    api: Api, asked: str, olga: User, oscar: User
+) -> None:
+    assert post(api(olga), f"exports/{asked}/approve").status_code == 403
+    answer = post(api(oscar), f"exports/{asked}/approve")
+    assert answer.status_code == 200
+    assert answer.json()["state"] == "approved"
+    again = post(api(oscar), f"exports/{asked}/refuse")
+    assert again.status_code == 409
+    assert again.json()["error"]["code"] == "conflict"
+    (listed,) = api(olga).get(f"{BASE}/exports").json()["exports"]
+    assert listed == api(olga).get(f"{BASE}/exports/{asked}").json()
+    assert (listed["reason"], listed["decider"]) == (REASON, str(oscar.pk))
+
+
+def test_the_preview_counts(api: Api, olga: User, ward: Ward) -> None:
+    answer = post(api(olga), "exports/preview", {"conversations": [str(ward.ward.pk)]})
+    assert answer.status_code == 200
+    assert (answer.json()["sent"], answer.json()["versions"]) == (5, 7)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"reason": REASON, "everything": True}, "everything"),
+        ({"reason": REASON, "conversations": ["x"]}, "conversations.0"),
+        ({"reason": REASON, "since": "yesterday"}, "since"),
+        ({"reason": REASON, "until": "2999-01-01T00:00:00Z"}, "until"),
+        ({}, "reason"),
+    ],
+)
+def test_a_bad_request_names_its_field(
+    body: dict[str, Any], field: str, api: Api, olga: User
+) -> None:
+    answer = post(api(olga), "exports", body)
+    assert answer.status_code == 400
+    assert field in answer.json()["error"]["fields"]
+
+
+def test_the_trail_is_read_with_filters_and_the_look_is_recorded(
+    api: Api, olga: User, ward: Ward
+) -> None:
+    query = {"action": "message", "conversation": str(ward.ward.pk), "limit": "3"}
+    first = api(olga).get(f"{BASE}/trail", query).json()
+    assert first["more"]
+    last = first["entries"][-1]["id"]
+    second = api(olga).get(f"{BASE}/trail", query | {"before": str(last)}).json()
+    ids = [entry["id"] for entry in first["entries"] + second["entries"]]
+    assert ids == sorted(set(ids), reverse=True)
+    assert Entry.objects.filter(action_name="trail:read").count() == 1
+    one = api(olga).get(f"{BASE}/trail/{last}").json()
+    assert one["body"] == first["entries"][-1]["body"]
+
+
+@pytest.mark.parametrize(
+    "query", ["actor=1", "action=all", "limit=0", "before=-1", "filter=x", "since=1", "target=%00"]
+)
+def test_a_filter_that_does_not_exist_is_refused_rather_than_dropped(
+    query: str, api: Api, olga: User
+) -> None:
+    answer = api(olga).get(f"{BASE}/trail?{query}")
+    assert answer.status_code == 400, answer.content
+    assert not Entry.objects.filter(action_name="trail:read").exists()
+
+
+PATHS = [
+    ("get", "trail"),
+    ("get", "trail/1"),
+    ("get", "exports"),
+    ("post", "exports"),
+    ("post", "exports/preview"),
+    ("get", "exports/{id}"),
+    ("post", "exports/{id}/approve"),
+    ("post", "exports/{id}/refuse"),
+    ("post", "exports/{id}/withdraw"),
+    ("get", "exports/{id}/download"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_members_administrators_and_strangers_are_refused(
+    method: str, path: str, asked: str, request: pytest.FixtureRequest
+) -> None:
+    address = f"{BASE}/{path.format(id=asked)}"
+    body: Any = {"reason": REASON} if path == "exports" else {}
+    options: Any = {"content_type": "application/json"} if method == "post" else {}
+    assert getattr(Client(), method)(address, body, **options).status_code == 401
+    for name in ("alice", "ada"):
+        client = api_client(request.getfixturevalue(name))
+        assert getattr(client, method)(address, body, **options).status_code == 403
+
+
+@pytest.mark.parametrize(("method", "path"), [item for item in PATHS if "{id}" in item[1]])
+def test_another_organization_finds_no_export(
+    method: str, path: str, api: Api, asked: str, other_organization: Organization
+) -> None:
+    erin = join(other_organization, "erin", Role.OFFICER)
+    address = f"{BASE}/{path.format(id=asked)}"
+    options: Any = {"content_type": "application/json"} if method == "post" else {}
+    answer = getattr(api(erin), method)(address, {}, **options)
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+
+
+@pytest.fixture
+def finished(asked: str, oscar: User, api: Api, export_dir: Path) -> ExportRequest:
+    """As a build leaves it; building itself is tested with the real sealer."""
+    post(api(oscar), f"exports/{asked}/approve")
+    export_dir.mkdir()
+    row = ExportRequest.objects.get(pk=asked)
+    package_path(row).write_bytes(b"PK" * 1000)
+    ExportRequest.objects.filter(pk=asked).update(
+        state=State.READY, size=2000, sha256="0" * 64, expires_at=timezone.now().replace(year=2999)
+    )
+    return ExportRequest.objects.get(pk=asked)
+
+
+def test_the_package_is_downloaded_and_that_is_an_entry(
+    api: Api, finished: ExportRequest, olga: User
+) -> None:
+    answer = api(olga).get(f"{BASE}/exports/{finished.pk}/download")
+    assert answer.status_code == 200
+    assert b"".join(answer.streaming_content) == b"PK" * 1000
+    assert answer["Cache-Control"] == "no-store"
+    assert f"parley-export-{finished.pk}.zip" in answer["Content-Disposition"]
+    assert Entry.objects.get(action_name="export:downloaded").actor_id == olga.pk
+
+
+def test_a_package_that_is_gone_is_not_found(api: Api, finished: ExportRequest, olga: User) -> None:
+    package_path(finished).unlink()
+    assert api(olga).get(f"{BASE}/exports/{finished.pk}/download").status_code == 404
+    assert not Entry.objects.filter(action_name="export:downloaded").exists()
