@@ -285,8 +285,11 @@ COLUMNS = [
 def write_messages(folder: Path, history: History, due: list[int]) -> None:
     rows = [message_row(history, i) for i in due if "message:" in history.bodies[i]["action"]]
     write(folder / "messages.jsonl", rows)
-    lines = [COLUMNS, *([row.get(name) for name in COLUMNS] for row in rows)]
-    text = "".join(",".join(map(csv_cell, line)) + "\r\n" for line in lines)
+    lines: list[list[object]] = [
+        list(COLUMNS),
+        *([row.get(name) for name in COLUMNS] for row in rows),
+    ]
+    text = "".join(",".join(csv_cell(cell) for cell in line) + "\r\n" for line in lines)
     (folder / "messages.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
 
 

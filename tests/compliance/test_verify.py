@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid5
 
 import pytest
 
@@ -171,7 +172,7 @@ def test_a_revision_that_was_never_logged_is_named(tmp_path: Path) -> None:
     history = packages.a_day_on_the_ward()
     leaf = history.say("third", message="m0", revision=3, by=ALICE, scope=WARD)
     made = make(tmp_path / "p", history=history)
-    message = str(packages.uuid5(packages.SPACE, "m0"))
+    message = str(uuid5(packages.SPACE, "m0"))
     (found,) = problems(made.folder, made.vkey)
     assert (found["code"], found["leaf"], found["message"]) == ("revision-gap", leaf, message)
 
