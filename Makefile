@@ -49,4 +49,5 @@ lock: environment
 	@$(BIN)/$(COMPILE) -c requirements-dev-lock.txt requirements.txt -o requirements-lock.txt
 
 clean:
-	@$(or $(PYTHON),python3) -m dev.clean
+	@[ ! -e .parley/venv/bin/python ] || $(BIN)/python -m dev.clean
+	@rm -rf .parley

@@ -4,6 +4,7 @@ import shutil
 import sys
 
 from dev.errors import SetupProblem
+from dev.postgresql import Cluster
 from dev.state import STATE, State
 
 
@@ -14,6 +15,9 @@ def main() -> None:
         State().open()
     except SetupProblem as problem:
         sys.exit(str(problem))
+    if (STATE / "postgresql").exists():
+        # Where nobody could not reach the state folder, it is elsewhere.
+        shutil.rmtree(Cluster(STATE / "postgresql").data, ignore_errors=True)
     shutil.rmtree(STATE)
 
 

@@ -3,7 +3,10 @@
 Its superuser's password lies beside it, readable by its maker alone.
 """
 
+import functools
+import os
 import secrets
+import shutil
 import signal
 import subprocess
 from dataclasses import dataclass, field
@@ -15,7 +18,7 @@ import psycopg2
 from dev.binaries import postgresql_programs
 from dev.errors import SetupProblem
 from dev.ports import LOOPBACK, free_port
-from dev.privileges import as_server_owner, give_to_server_owner
+from dev.privileges import as_server_owner, give_to_server_owner, reaches, within_reach
 from dev.processes import ServerProcess
 
 SUPERUSER = "postgres"
@@ -44,9 +47,17 @@ class Cluster:
     port: int = 0
     _process: ServerProcess | None = field(default=None, repr=False)
 
-    @property
+    @functools.cached_property
     def data(self) -> Path:
-        return self.folder / "data"
+        """The cluster itself; beside the folder's other files wherever its server gets there."""
+        return self._home / "data"
+
+    @functools.cached_property
+    def _home(self) -> Path:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not reaches(self.folder):
+            self.folder.chmod(0o711)
+        return self.folder if reaches(self.folder) else within_reach("data", self.folder)
 
     @property
     def exists(self) -> bool:
@@ -58,22 +69,33 @@ class Cluster:
 
     def create(self) -> None:
         """Run initdb. Passwords are asked of everybody: other users share the loopback."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = self._home / "data.new"
         secret = self.folder / "superuser.password"
         secret.touch(mode=0o600)
         secret.write_text(secrets.token_urlsafe(24))
-        give_to_server_owner(self.data)
+        # Under another name until it is whole: a killed initdb leaves half a cluster.
+        shutil.rmtree(draft, ignore_errors=True)
+        give_to_server_owner(draft)
+        handed = self._home / "handed.password"
+        shutil.copy(secret, handed)
+        os.chown(handed, draft.stat().st_uid, -1)
         command = [
-            str(self._programs() / "initdb"), "-D", str(self.data), "-U", SUPERUSER,
-            "--auth=scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--locale=C",
+            str(self._programs() / "initdb"), "-D", str(draft), "-U", SUPERUSER,
+            "--auth=scram-sha-256", f"--pwfile={handed}", "-E", "UTF8", "--locale=C",
         ]  # fmt: skip
         if not self.durable:
             command.append("--no-sync")
         done = subprocess.run(
-            as_server_owner(command), capture_output=True, text=True, check=False, cwd="/"
+            as_server_owner(command),
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
         )
+        handed.unlink()
         if done.returncode:
             raise SetupProblem(f"PostgreSQL's initdb failed:\n{done.stderr.strip()}")
+        draft.rename(self.data)
 
     def start(self, port: int = 0) -> None:
         """Listen on `port`, or on one that is free."""
@@ -122,7 +144,8 @@ class Cluster:
 
     def _programs(self) -> Path:
         made_by = (self.data / "PG_VERSION").read_text().strip() if self.exists else ""
-        return postgresql_programs(int(made_by) if made_by else None)
+        programs = postgresql_programs(int(made_by) if made_by else None)
+        return programs if reaches(programs / "postgres") else _readable_copy(programs)
 
     def _launch(self) -> None:
         log = self.folder / "postgresql.log"
@@ -136,6 +159,17 @@ class Cluster:
         except psycopg2.OperationalError:
             return False
         return True
+
+
+def _readable_copy(programs: Path) -> Path:
+    """The programs with their libraries (of a wheel), where everybody can run them."""
+    package = programs.parent.parent
+    place = within_reach("programs", package)
+    if not (place / "complete").exists():
+        for part in (package, package.with_name(package.name + ".libs")):
+            shutil.copytree(part, place / part.name, symlinks=True, dirs_exist_ok=True)
+        (place / "complete").touch()
+    return place / package.name / programs.relative_to(package)
 
 
 def _is_postmaster_of(data: Path, pid: str) -> bool:

@@ -24,6 +24,7 @@ class ServerProcess:
     ) -> None:
         self.name = name
         self.log = log
+        log.touch(mode=0o600)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,

@@ -95,7 +95,7 @@ class Run:
     def _start_postgresql(self) -> dict[str, str]:
         cluster = Cluster(self.state.file("postgresql"))
         if not cluster.exists:
-            self.terminal.say("making a PostgreSQL cluster …")
+            self.terminal.say(f"making a PostgreSQL cluster in {cluster.data} …")
             cluster.create()
         cluster.forget_a_dead_postmaster()
         cluster.port = free_port()

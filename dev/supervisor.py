@@ -139,6 +139,8 @@ class Supervisor:
         return True
 
     def _launch(self, child: Child) -> None:
+        if child.log:
+            child.log.touch(mode=0o600)
         output = child.log.open("ab") if child.log else subprocess.PIPE
         child.process = subprocess.Popen(
             child.command,

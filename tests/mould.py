@@ -33,13 +33,19 @@ def copy_of_the_mould(folder: Path) -> tuple[Cluster, Passwords]:
     mould = MOULDS / f"mould-{_fingerprint()}"
     with _lock():
         if not (mould / "passwords.json").is_file():
-            shutil.rmtree(mould, ignore_errors=True)
+            shutil.rmtree(Cluster(mould).data, ignore_errors=True)
+            shutil.rmtree(mould)
             _make(mould)
         os.utime(mould)
         _forget_old_ones()
-        subprocess.run(["cp", "-a", "--reflink=auto", f"{mould}/.", str(folder)], check=True)
-    passwords = Passwords(**json.loads((folder / "passwords.json").read_text()))
-    return Cluster(folder, durable=False), passwords
+        made, cluster = Cluster(mould), Cluster(folder, durable=False)
+        for source, target in [
+            (made.data, cluster.data),
+            (mould / "superuser.password", folder / "superuser.password"),
+        ]:
+            subprocess.run(["cp", "-a", "--reflink=auto", source, target], check=True)
+        passwords = Passwords(**json.loads((mould / "passwords.json").read_text()))
+    return cluster, passwords
 
 
 def _make(mould: Path) -> None:
@@ -104,4 +110,5 @@ def _lock() -> Iterator[None]:
 def _forget_old_ones() -> None:
     moulds = sorted(MOULDS.glob("mould-*"), key=lambda path: path.stat().st_mtime)
     for mould in moulds[:-_KEPT]:
+        shutil.rmtree(Cluster(mould).data)
         shutil.rmtree(mould)

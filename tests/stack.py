@@ -20,6 +20,7 @@ import pytest
 import redis
 
 from dev.postgresql import Cluster
+from dev.privileges import reaches
 from dev.redis_server import RedisServer
 from dev.roles import LOGINS, Passwords, create_database, drop_database
 from tests.mould import TEMPLATE, TEST_DATABASE, copy_of_the_mould
@@ -107,6 +108,8 @@ def _start() -> None:
         return
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=f"parley-test-{os.getpid()}-"))
+    if not reaches(folder):
+        folder.chmod(0o711)
     _running = Stack(folder)
     atexit.register(_running.stop)
     os.environ.pop("DATABASE_ROLE", None)
