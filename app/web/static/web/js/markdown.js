@@ -4,7 +4,7 @@
  * link, and a kind of token that is not listed here is shown as its source.
  */
 
-import { lexer } from '../vendor/marked.js';
+import { Marked } from '../vendor/marked.js';
 
 /**
  * @typedef {object} Node
@@ -22,7 +22,22 @@ import { lexer } from '../vendor/marked.js';
  */
 
 const SAFE = new Set(['http:', 'https:', 'mailto:']);
+// The lexer looks for an address from every letter of a long word again: what is only a word is taken whole.
+const WORD = /^(?:[\p{L}\p{N}.#$%&'+/=?{|}-]|!(?!\[))+/u;
+const marked = new Marked({
+  gfm: true,
+  breaks: true,
+  tokenizer: {
+    inlineText(source) {
+      const word = WORD.exec(source)?.[0];
+      return word ? { type: 'text', raw: word, text: word, escaped: false } : false;
+    },
+  },
+});
 const DEEPEST = 12;
+const MOST_MARKS = 1_000;
+// A list in a list in a list …, all begun in one line: the lexer goes down with each.
+const DEEP_LINE = /^(?:[ \t]*(?:[-+*>]|\d{1,9}[.)])[ \t]){20}/m;
 
 /**
  * @param {string} source
@@ -30,8 +45,22 @@ const DEEPEST = 12;
  * @returns {Node[]}
  */
 export function parse(source, names = []) {
+  if (isCostly(source)) return [paragraph(source)];
   const mention = mentionPattern(names);
-  return blocks(lexer(source, { gfm: true, breaks: true }), mention, 0);
+  return blocks(marked.lexer(source), mention, 0);
+}
+
+/**
+ * The lexer’s work grows with the square of the marks in a paragraph: 8,000 of them would hold up
+ * the page of everyone in the conversation for seconds. Nobody writes 1,000 outside of code.
+ * @param {string} source
+ */
+function isCostly(source) {
+  if (DEEP_LINE.test(source)) return true;
+  if (source.length < MOST_MARKS) return false;
+  const prose = source.replace(/^(```|~~~)[^]*?^\1/gm, '');
+  const marks = prose.match(/[*_~`[\]<>\\]|^[ \t]*(?:[-+]|\d+[.)])[ \t]/gm);
+  return (marks?.length ?? 0) > MOST_MARKS;
 }
 
 /**
