@@ -128,7 +128,7 @@ class Names:
     def actor(self, actor: dict[str, Any]) -> str:
         if actor["kind"] == "user":
             return self.person(actor["id"])
-        return "Parley" if actor["kind"] == "system" else "Nobody signed in"
+        return "Parley" if actor["kind"] == "system" else "Not signed in"
 
     def user(self, person: str | None) -> User | None:
         return self._people.get(UUID(person)) if person else None
