@@ -9,15 +9,17 @@ from typing import IO, Any, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.http import Http404, JsonResponse
+from django.http import Http404, HttpRequest, JsonResponse
 from django.http.request import UnreadablePostError
 from rest_framework import exceptions as drf
 from rest_framework import parsers, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from app.accounts.identity import identity_of
+from app.accounts.services.denials import note_denied
 from app.audit.context import current_origin
-from app.errors import DomainError, RateLimited
+from app.errors import Denied, DomainError, RateLimited
 
 _CODES: Mapping[int, tuple[str, str]] = {
     400: ("invalid", "Something in the request is not right."),
@@ -56,6 +58,8 @@ def error_response(status: int) -> JsonResponse:
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """Translate what a view raised; None, which means 500, for what nobody foresaw."""
     if isinstance(error, DomainError):
+        if isinstance(error, Denied):
+            note(context["request"])
         body = error_document(error.code, error.message, error.fields)
         headers = {"Retry-After": str(error.retry_after)} if isinstance(error, RateLimited) else {}
         return Response(body, status=error.status, headers=headers)
@@ -69,6 +73,14 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     if isinstance(error, drf.ParseError):
         code, message = "malformed", "The body is not the JSON that was announced."
     return Response(error_document(code, message), status=status, headers=_headers(error))
+
+
+def note(request: HttpRequest | Request) -> None:
+    """Put a refusal by role into the trail, if it is known whose it is."""
+    session = identity_of(request).session
+    route = request.resolver_match
+    if session is not None and route is not None:
+        note_denied(session=session, method=request.method or "", route=route.route)
 
 
 def _status(error: Exception) -> int | None:

@@ -212,6 +212,7 @@ CELERY_BEAT_SCHEDULE = {
     "verify-the-trail": {"task": "audit.verify_all", "schedule": 6 * 3600},
     "resume-exports": {"task": "compliance.resume_exports", "schedule": 60},
     "expire-exports": {"task": "compliance.expire_exports", "schedule": 3600},
+    "tidy-accounts": {"task": "accounts.tidy", "schedule": 3600},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 

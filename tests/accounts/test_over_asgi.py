@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from app.accounts.models import Session, User
+from dev.redis_server import RedisServer
 from tests.accounts.conftest import Trail, tokens
 from tests.cast import PASSWORD
 from tests.server import WebServer
@@ -73,3 +74,12 @@ def test_parallel_guesses_do_not_slip_through_the_limit(server: WebServer, alice
         answers = [ask.result()[0] for ask in asks]
     assert answers.count(401) == 10
     assert answers.count(429) == 14
+
+
+def test_signing_out_needs_no_redis(
+    server: WebServer, redis_server: RedisServer, alice: User
+) -> None:
+    pair = tokens(alice)
+    redis_server.stop()
+    assert asked(server, "POST", "/api/auth/sign-out", token=pair.access)[0] == 204
+    assert asked(server, "GET", "/api/me", token=pair.access)[0] == 401

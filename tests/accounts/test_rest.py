@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from app.accounts.models import Invitation, User
+from tests.accounts.conftest import Trail
 from tests.cast import PASSWORD, address, sign_in_browser
 
 JSON = "application/json"
@@ -50,6 +51,7 @@ def test_only_administrators_manage(
     *,
     alice: User,
     api: Api,
+    trail: Trail,
     asker: str,
     method: str,
     path: str,
@@ -60,6 +62,10 @@ def test_only_administrators_manage(
     answer = getattr(client, method)(where, body, content_type=JSON)
     assert answer.status_code == 403
     assert answer.json()["error"]["code"] == "denied"
+    [entry] = trail("access:denied")
+    assert entry["parameters"] == {"method": method.upper()}
+    assert entry["target"]["id"].startswith("api/")
+    assert str(alice.pk) not in entry["target"]["id"]
 
 
 def test_an_administrator_of_another_organization_finds_nobody(

@@ -1,5 +1,6 @@
 """Every change to people, sessions and invitations: one transaction, recorded in the trail."""
 
+from app.accounts.services.denials import note_denied
 from app.accounts.services.invitations import invite, register, revoke_invitation
 from app.accounts.services.organizations import add_user, found_organization
 from app.accounts.services.people import (
@@ -27,6 +28,7 @@ __all__ = [
     "found_organization",
     "invite",
     "issue_tokens",
+    "note_denied",
     "refresh",
     "register",
     "rename",

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from app.accounts.rest import error_response
-from app.errors import DomainError, RateLimited
+from app.accounts.rest import error_response, note
+from app.errors import Denied, DomainError, RateLimited
 
 _WORDS = {
     400: ("That request was not understood", "Go back, load the page again and retry."),
@@ -30,6 +30,8 @@ _STALE = (
 
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     """The page for a service's refusal."""
+    if isinstance(error, Denied):
+        note(request)
     heading = _WORDS.get(error.status, _WORDS[400])[0]
     response = _problem(request, error.status, heading, error.message)
     if isinstance(error, RateLimited):
