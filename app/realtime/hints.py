@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -30,22 +30,56 @@ local_listeners: list[Callable[[Sequence[Hint]], None]] = []
 """Hubs in this process: they hear of their own commits even without Redis."""
 
 
-class _Breaker:
-    """After a failure, lets nobody wait for Redis for `_PAUSE` seconds."""
+class _Outage:
+    """While Redis is away nobody waits for it; who missed a hint is told when it is back."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._closed_until = 0.0
+        self._unheard: set[str] = set()
+        self._retrying = False
 
-    def open(self) -> bool:
-        return time.monotonic() >= self._closed_until
+    def lasts(self) -> bool:
+        return time.monotonic() < self._closed_until
 
-    def trip(self) -> None:
+    def begins(self) -> None:
+        self._closed_until = time.monotonic() + _PAUSE
+
+    def missed(self, channels: Iterable[str]) -> None:
+        """Remember the streams whose hints were not published, and tell of them later."""
+        streams = {
+            name.removeprefix(STREAM_CHANNEL)
+            for name in channels
+            if name.startswith(STREAM_CHANNEL)
+        }
         with self._lock:
-            self._closed_until = time.monotonic() + _PAUSE
+            self._unheard |= streams
+            if self._retrying or not self._unheard:
+                return
+            self._retrying = True
+        self._later()
+
+    def _later(self) -> None:
+        timer = threading.Timer(_PAUSE, self._tell)
+        timer.daemon = True  # a position check finds what this one forgets
+        timer.start()
+
+    def _tell(self) -> None:
+        with self._lock:
+            streams = sorted(self._unheard)
+        try:
+            _client().publish(CONTROL_CHANNEL, json.dumps({"check": streams}))
+        except redis.RedisError:
+            self._later()
+            return
+        with self._lock:
+            self._unheard -= set(streams)
+            self._retrying = bool(self._unheard)
+        if self._retrying:
+            self._later()
 
 
-_breaker = _Breaker()
+_outage = _Outage()
 
 
 @lru_cache(maxsize=1)
@@ -59,7 +93,8 @@ def publish(hints: Sequence[Hint]) -> None:
     """Tell the hubs of this process and, in one round trip, those of all others."""
     for listener in list(local_listeners):
         listener(hints)
-    if not hints or not _breaker.open():
+    if _outage.lasts():
+        _outage.missed(channel for channel, _ in hints)
         return
     try:
         with _client().pipeline(transaction=False) as pipe:
@@ -67,10 +102,11 @@ def publish(hints: Sequence[Hint]) -> None:
                 pipe.publish(channel, payload)
             pipe.execute()
     except redis.RedisError as error:
-        _breaker.trip()
+        _outage.begins()
+        _outage.missed(channel for channel, _ in hints)
         logger.warning("redis_unavailable", extra={"error": type(error).__name__})
 
 
 def control(**message: Any) -> None:
-    """Tell every gateway to do something to its sockets: see `Gateway.on_control`."""
+    """Tell every gateway something: `revoke=[session, …]` or `check=[stream, …]`."""
     publish([(CONTROL_CHANNEL, json.dumps(message).encode())])

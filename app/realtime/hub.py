@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -137,6 +137,7 @@ class Hub:
 
     def _hear_one(self, name: str, message: Any) -> None:
         if name == hints.CONTROL_CHANNEL:
+            self._check(message.get("check", []))
             self.on_control(message)
         elif name == hints.LOG_CHANNEL:
             self._tell_sealed(message)
@@ -344,8 +345,7 @@ class Hub:
                 # Only from here on do hints arrive: what was committed before, since the
                 # stream was read, is in the log.
                 name = message["channel"].decode().removeprefix(hints.STREAM_CHANNEL)
-                self._suspect |= {name} & self._channels.keys()
-                self._wake.set()
+                self._check([name])
 
     async def _check_positions(self) -> None:
         """Find a lost last hint, which no later one would reveal."""
@@ -359,8 +359,12 @@ class Hub:
             self._check_all()
 
     def _check_all(self) -> None:
-        if self._channels:
-            self._suspect |= self._channels.keys()
+        self._check(self._channels)
+
+    def _check(self, streams: Iterable[str]) -> None:
+        """Have the log read for those of the streams that somebody here listens to."""
+        if suspect := self._channels.keys() & set(streams):
+            self._suspect |= suspect
             self._wake.set()
 
 

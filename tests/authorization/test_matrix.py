@@ -1,0 +1,132 @@
+"""Each endpoint asked by each kind of person; a new endpoint without a row fails."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from pytest_django import Settings
+
+from app.accounts.models import Organization, Role, Session, User
+from app.accounts.services import invite
+from app.audit.models import Entry
+from app.compliance.scope import Scope
+from app.compliance.services import request_export
+from tests.authorization.matrix import API, ASKERS, OK, PAGES, Row
+from tests.cast import api_client, join, sign_in_browser
+from tests.chat.talk import room, say
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for pattern in resolver.url_patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern, path)
+        else:
+            yield path, pattern
+
+
+def test_every_endpoint_and_method_has_a_row() -> None:
+    rows = [(row.method, row.route) for row in API + PAGES]
+    assert len(rows) == len(set(rows))
+    for path, pattern in routes(get_resolver()):
+        view = getattr(pattern.callback, "view_class", None)
+        if view is None:
+            assert path in {route for _, route in rows}, f"no row for the page /{path}"
+            continue
+        for method in METHODS:
+            if hasattr(view, method):
+                assert (method.upper(), path) in rows, f"no row for {method.upper()} /{path}"
+    known = {path for path, _ in routes(get_resolver())}
+    assert {route for _, route in rows} <= known, "a row for an endpoint that is gone"
+
+
+@dataclass
+class World:
+    """Things that belong to alice, bob and olga; and seven people who ask for them."""
+
+    arguments: dict[str, str]
+    askers: dict[str, User | None]
+
+
+@pytest.fixture
+def world(
+    organization: Organization,
+    other_organization: Organization,
+    alice: User,
+    bob: User,
+    olga: User,
+    ada: User,
+    tmp_path: Path,
+    settings: Settings,
+) -> World:
+    settings.EXPORT_DIR = tmp_path
+    ward = room(alice, bob)
+    message = say(alice, ward, "for us")
+    invitation, _ = invite(by=ada, role=Role.MEMBER, uses=1, lifetime=timedelta(days=1))
+    api_client(alice)
+    export = request_export(officer=olga, scope=Scope(), reason="A complaint.")
+    entry = Entry.objects.filter(scope_id=ward.pk).latest("id")
+    conversation, asked = str(ward.pk), str(export.pk)
+    arguments = {
+        "<uuid:conversation>": conversation,
+        "<uuid:conversation_id>": conversation,
+        "<uuid:message>": message.id,
+        "<uuid:user>": str(bob.pk),
+        "<uuid:person_id>": str(bob.pk),
+        "<uuid:session_id>": str(Session.objects.filter(user=alice).latest("created_at").pk),
+        "<uuid:invitation_id>": str(invitation.pk),
+        "<uuid:export>": asked,
+        "<uuid:export_id>": asked,
+        "<int:entry>": str(entry.pk),
+        "<str:emoji>": "👍",
+        "<str:code>": "no-such-code",
+    }
+    askers: dict[str, User | None] = {"nobody": None}
+    for home, prefix in ((organization, ""), (other_organization, "foreign ")):
+        for role in Role:
+            name = f"{prefix}{role}"
+            askers[name] = join(home, f"asker-{name.replace(' ', '-')}", role)
+    return World(arguments, askers)
+
+
+def ask(row: Row, asker: User | None, world: World, client: Client) -> int:
+    path = "/" + row.route
+    for name, value in world.arguments.items():
+        path = path.replace(name, value)
+    if row.route.startswith("api/"):
+        body = {
+            key: str(asker.pk) if value == "<asker>" and asker else value
+            for key, value in row.body.items()
+        }
+        sent: dict[str, Any] = {"data": json.dumps(body), "content_type": "application/json"}
+    else:
+        sent = {"data": row.body}
+    call: Callable[..., Any] = getattr(client, row.method.lower())
+    return int(call(path, **({} if row.method == "GET" else sent)).status_code)
+
+
+def client_for(row: Row, asker: User | None) -> Client:
+    if asker is None:
+        return Client()
+    return api_client(asker) if row.route.startswith("api/") else sign_in_browser(Client(), asker)
+
+
+@pytest.mark.parametrize("row", API + PAGES, ids=lambda row: f"{row.method} /{row.route}")
+def test_the_endpoint_refuses_whom_it_should(row: Row, world: World) -> None:
+    for name, expected in zip(ASKERS, row.expected, strict=True):
+        asker = world.askers[name]
+        status = ask(row, asker, world, client_for(row, asker))
+        if expected == OK:
+            assert status < 500, name
+            refused = {401, 403, 404} if asker else {403, 404}
+            assert status not in refused, f"{name} is refused with {status}"
+        else:
+            assert status == expected, f"{name} got {status}, not {expected}"
