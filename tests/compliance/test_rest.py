@@ -154,7 +154,7 @@ def test_the_package_is_downloaded_and_that_is_an_entry(
 ) -> None:
     answer = api(olga).get(f"{BASE}/exports/{finished.pk}/download")
     assert answer.status_code == 200
-    assert b"".join(answer.streaming_content) == b"PK" * 1000
+    assert answer.getvalue() == b"PK" * 1000
     assert answer["Cache-Control"] == "no-store"
     assert f"parley-export-{finished.pk}.zip" in answer["Content-Disposition"]
     assert Entry.objects.get(action_name="export:downloaded").actor_id == olga.pk
