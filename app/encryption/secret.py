@@ -55,13 +55,6 @@ class StrictTextField(_Text[Set_contra, Get_co]):
     def get_transform(self, lookup_name: str) -> Any:
         return self._refuse(f"cannot be searched by `{lookup_name}`: use a blind index")
 
-    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
-        # The one hook that sees expressions of update() and bulk_update(), which would
-        # otherwise be stored as the text of their SQL.
-        if hasattr(value, "as_sql"):
-            self._refuse(WRITTEN)
-        return "%s"
-
     def value_from_object(self, obj: models.Model) -> Any:
         # model_to_dict() and the serializers ask here.
         return SEALED

@@ -98,6 +98,21 @@ def test_a_truncated_or_lengthened_token_is_noticed(data: st.DataObject) -> None
         assert fault_of(changed) in {Fault.REFUSED, Fault.MALFORMED}
 
 
+@pytest.mark.parametrize("stranger", [*" \n!=+/.", "é", "\0"])
+def test_a_token_with_strange_characters_between_is_noticed(stranger: str) -> None:
+    """A base64 decoder skips them, so the same bytes would have many spellings."""
+    token = seal().token
+    for count in range(1, 9):
+        changed = token[:50] + stranger * count + token[50:]
+        assert fault_of(changed) is Fault.MALFORMED
+
+
+def test_the_other_base64_alphabet_is_no_second_spelling() -> None:
+    token = next(t for t in (seal().token for _ in range(100)) if "-" in t and "_" in t)
+    for ours, theirs in (("-", "+"), ("_", "/")):
+        assert fault_of(token.replace(ours, theirs)) is Fault.MALFORMED
+
+
 @given(st.text(max_size=100))
 def test_an_ordinary_text_is_no_token(text: str) -> None:
     for candidate in (text, "cv1." + text):
