@@ -7,3 +7,5 @@ class HashedFiles(CompressedManifestStaticFilesStorage):
     """Hashes the names inside ES modules' imports as well."""
 
     support_js_module_import_aggregation = True
+    # A pass resolves one level of imports.
+    max_post_process_passes = 20
