@@ -50,19 +50,31 @@ def verify(
     trusted: Sequence[PublicKey] = (),
     known: Sequence[Checkpoint] = (),
 ) -> Report:
-    """Verify one organization's log.
+    """Verify one organization's log, in a read-only transaction of its own.
 
     `trusted` are public keys had by another way than this database (without them its own are
     believed); `known` are checkpoints kept outside, which the log must extend.
     """
     began = time.monotonic()
-    report = Report(organization)
     with _one_snapshot():
-        keys = _keys(report, trusted)
-        _Rebuilding(report, keys, known).run()
-        _check_leafless(report)
-        _check_horizon(report)
+        report = examine(organization, trusted=trusted, known=known)
     report.seconds = time.monotonic() - began
+    return report
+
+
+def examine(
+    organization: UUID,
+    *,
+    trusted: Sequence[PublicKey] = (),
+    known: Sequence[Checkpoint] = (),
+) -> Report:
+    """`verify` within the caller's transaction, which must not see others' commits meanwhile."""
+    report = Report(organization)
+    # The leaves come in order from their index; sorting millions would spill to disk.
+    _run("SET LOCAL enable_sort = off")
+    _Rebuilding(report, _keys(report, trusted), known).run()
+    _check_leafless(report)
+    _check_horizon(report)
     return report
 
 
@@ -70,8 +82,6 @@ def verify(
 def _one_snapshot() -> Iterator[None]:
     with transaction.atomic(durable=True):
         _run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        # The leaves come in order from their index; sorting millions would spill to disk.
-        _run("SET LOCAL enable_sort = off")
         yield
 
 

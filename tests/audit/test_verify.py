@@ -10,23 +10,25 @@ from typing import NamedTuple
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
+from pytest_django import DjangoDbBlocker
 
 from app.audit import canonical
 from app.audit.checkpoint import Signer, open_checkpoint
 from app.audit.findings import Fault, Report
 from app.audit.models import Checkpoint, Entry, Verification
 from app.audit.tasks import heartbeat, verify_all
-from app.audit.verify import verify
+from app.audit.verify import examine, verify
 from tests.audit.trail import ACME, ORIGIN, OTHER, SEED, a_sealer, ask, write
 from tests.live import LiveDatabase
+from tests.stack import Stack
 
 TABLES = ("entry", "leaf", "node", "checkpoint", "key", "tree", "horizon")
 SIZES = (5, 295, 10)  # leaves a seal: a first checkpoint, one past a full node, a last
 SIZE = sum(SIZES)
 
 
-@pytest.fixture
-def log(live_db: LiveDatabase) -> LiveDatabase:
+def fill(live_db: LiveDatabase) -> None:
     """ACME's log of 310 leaves in three checkpoints, and another organization's of 3."""
     sealer = a_sealer()
     for count in SIZES:
@@ -36,15 +38,33 @@ def log(live_db: LiveDatabase) -> LiveDatabase:
     write(3, OTHER)
     with live_db.acting_as("sealer"):
         sealer.seal()
+
+
+@pytest.fixture
+def log(live_db: LiveDatabase) -> LiveDatabase:
+    fill(live_db)
     return live_db
 
 
+@pytest.fixture(scope="module")
+def one_log(
+    stack: Stack, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[LiveDatabase]:
+    """A log for all tests of a process, each of which takes back what it did to it."""
+    with stack.fresh_database() as database, django_db_blocker.unblock():
+        live = LiveDatabase(database)
+        with live.acting_as("app"):
+            fill(live)
+        yield live
+
+
 @contextmanager
-def as_an_owner_without_guards(live_db: LiveDatabase) -> Iterator[None]:
-    with live_db.acting_as("owner"):
+def as_an_owner_without_guards(live_db: LiveDatabase, *, take_back: bool = False) -> Iterator[None]:
+    with live_db.acting_as("owner"), transaction.atomic():
         for table in TABLES:
             ask_nothing(f"ALTER TABLE audit_{table} DISABLE TRIGGER USER")
         yield
+        transaction.set_rollback(take_back)
 
 
 def ask_nothing(*statements: str) -> None:
@@ -369,12 +389,12 @@ def test_entries_that_wait_for_the_sealer_are_counted_and_no_fault(log: LiveData
 
 
 @pytest.mark.parametrize("broken", BREAKS, ids=[row.how for row in BREAKS])
-def test_the_verifier_names_what_is_wrong_and_where(log: LiveDatabase, broken: Broken) -> None:
-    entry = entry_of(7)
-    with as_an_owner_without_guards(log):
+def test_the_verifier_names_what_is_wrong_and_where(one_log: LiveDatabase, broken: Broken) -> None:
+    with as_an_owner_without_guards(one_log, take_back=True):
+        entry = entry_of(7)
         ask_nothing(*broken.statements)
         last = ask("SELECT max(id) FROM audit_entry")[0][0]
-    report = verify(ACME)
+        report = examine(ACME)
     said = {
         (fault.value, place.replace("{7}", str(entry)).replace("{last}", str(last)))
         for fault, place in broken.says
