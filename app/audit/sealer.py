@@ -5,18 +5,18 @@ waits for another and none is missed. Leaves, nodes, trees, checkpoints and hori
 one transaction: a crash at any point leaves all of them, or none.
 """
 
-import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from django.db import connection, transaction
+from django.db import transaction
 
 from app.audit import merkle
 from app.audit.checkpoint import BadNote, PublicKey, Signer, open_checkpoint
 from app.audit.merkle import Frontier
+from app.audit.rows import copy, rows, run, value
 
 PAGE = 10_000
 _LOCK = 0x7061726C6579  # "parley"; the advisory lock that makes the sealer single
@@ -119,9 +119,9 @@ class Sealer:
     def seal_page(self) -> tuple[list[Sealed], bool]:
         """Seal up to PAGE entries in one transaction; also says whether there may be more."""
         with transaction.atomic():
-            if not _value("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK]):
+            if not value("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK]):
                 return [], False  # another sealer is at work; it takes what we would
-            cluster = int(_value("SELECT system_identifier FROM pg_control_system()"))
+            cluster = int(value("SELECT system_identifier FROM pg_control_system()"))
             horizon = self._horizon()
             if horizon is None or horizon.cluster != cluster:
                 return self._begin(cluster)
@@ -151,10 +151,10 @@ class Sealer:
         return sealed, True
 
     def _without_leaf(self, found: Sequence[Taken]) -> list[Taken]:
-        rows = _rows(
+        found_leaves = rows(
             "SELECT entry_id FROM audit_leaf WHERE entry_id = ANY(%s)", [[e.id for e in found]]
         )
-        there = {entry for (entry,) in rows}
+        there = {entry for (entry,) in found_leaves}
         return [entry for entry in found if entry.id not in there]
 
     def _append(self, entries: Sequence[Taken]) -> list[Sealed]:
@@ -181,7 +181,7 @@ class Sealer:
     def _frontiers(self, organizations: list[str]) -> dict[str, Frontier]:
         """The stored trees, each checked against the last checkpoint that was signed."""
         trees = {}
-        for organization, size, frontier, *signed in _rows(_TREES, [organizations]):
+        for organization, size, frontier, *signed in rows(_TREES, [organizations]):
             try:
                 tree = Frontier.from_bytes(size or 0, bytes(frontier or b""))
                 self._check(organization, tree, signed)
@@ -205,8 +205,8 @@ class Sealer:
         if (size, bytes(root)) != state:
             raise ValueError("the tree is not the one of the last checkpoint")
         if organization not in self._last:
-            rows = _rows("SELECT vkey FROM audit_key WHERE organization_id = %s", [organization])
-            keys = [PublicKey.parse(vkey) for (vkey,) in rows]
+            found = rows("SELECT vkey FROM audit_key WHERE organization_id = %s", [organization])
+            keys = [PublicKey.parse(vkey) for (vkey,) in found]
             checkpoint = open_checkpoint(note, [self._signer(organization).public, *keys])
             if (checkpoint.size, checkpoint.root) != state:
                 raise ValueError("the last checkpoint's columns are not what its note says")
@@ -217,7 +217,7 @@ class Sealer:
     def _store_leaves(
         self, organization: str, placed: Iterable[tuple[Taken, int]], hashes: Iterable[bytes]
     ) -> None:
-        _copy(
+        copy(
             "audit_leaf (entry_id, organization_id, index, hash)",
             (
                 f"{entry.id}\t{organization}\t{index}\t\\\\x{hash_.hex()}\n"
@@ -226,13 +226,13 @@ class Sealer:
         )
 
     def _store_nodes(self, organization: str, nodes: Iterable[merkle.Node]) -> None:
-        _copy(
+        copy(
             "audit_node (organization_id, level, index, hash)",
             (f"{organization}\t{n.level}\t{n.index}\t\\\\x{n.hash.hex()}\n" for n in nodes),
         )
 
     def _store_tree(self, organization: str, tree: Frontier) -> None:
-        _run(
+        run(
             "INSERT INTO audit_tree (organization_id, size, frontier, updated_at) "
             "VALUES (%s, %s, %s, %s) ON CONFLICT (organization_id) DO UPDATE SET "
             "size = EXCLUDED.size, frontier = EXCLUDED.frontier, updated_at = EXCLUDED.updated_at",
@@ -242,12 +242,12 @@ class Sealer:
     def _sign(self, organization: str, tree: Frontier) -> bytes:
         signer, root = self._signer(organization), tree.root()
         if organization not in self._last:
-            _run(
+            run(
                 "INSERT INTO audit_key (organization_id, vkey, created_at) VALUES (%s, %s, %s) "
                 "ON CONFLICT DO NOTHING",
                 [organization, signer.public.vkey, _now()],
             )
-        _run(
+        run(
             "INSERT INTO audit_checkpoint (organization_id, size, root, note, created_at) "
             "VALUES (%s, %s, %s, %s, %s)",
             [organization, tree.size, root, signer.sign(tree.size, root), _now()],
@@ -255,11 +255,11 @@ class Sealer:
         return root
 
     def _horizon(self) -> Horizon | None:
-        rows = _rows("SELECT system_identifier, xid::text, entry_id FROM audit_horizon", [])
-        return Horizon(rows[0][0], int(rows[0][1]), rows[0][2]) if rows else None
+        found = rows("SELECT system_identifier, xid::text, entry_id FROM audit_horizon", [])
+        return Horizon(found[0][0], int(found[0][1]), found[0][2]) if found else None
 
     def _move_horizon(self, to: Horizon) -> None:
-        _run(
+        run(
             "INSERT INTO audit_horizon (id, system_identifier, xid, entry_id, updated_at) "
             "VALUES (1, %s, %s::xid8, %s, %s) ON CONFLICT (id) DO UPDATE SET "
             "system_identifier = EXCLUDED.system_identifier, xid = EXCLUDED.xid, "
@@ -269,36 +269,13 @@ class Sealer:
 
 
 def _take(statement: str, parameters: list[Any]) -> tuple[int, list[Taken]]:
-    rows = _rows(statement, parameters)
+    page = rows(statement, parameters)
     found = [
         Taken(row[1], row[2], int(row[3]), bytes(row[4]), *row[5:])
-        for row in rows
+        for row in page
         if row[1] is not None
     ]
-    return int(rows[0][0]), found
-
-
-def _copy(target: str, lines: Iterable[str]) -> None:
-    text = "".join(lines)
-    if text:
-        with connection.cursor() as cursor:
-            cursor.copy_expert(f"COPY {target} FROM STDIN", io.StringIO(text))
-
-
-def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-
-def _value(statement: str, parameters: list[Any] | None = None) -> Any:
-    return _rows(statement, parameters or [])[0][0]
-
-
-def _run(statement: str, parameters: list[Any]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+    return int(page[0][0]), found
 
 
 def _now() -> datetime:

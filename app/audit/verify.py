@@ -11,13 +11,14 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from app.audit import merkle
 from app.audit.checkpoint import BadNote, Checkpoint, PublicKey, open_checkpoint
 from app.audit.entry_check import ENTRY_COLUMNS, StoredEntry, check_entry
 from app.audit.findings import Fault, Report
 from app.audit.merkle import Frontier
+from app.audit.rows import rows, run, stream
 
 _CHUNK = 2000  # leaves between two looks at the stored nodes
 _LEAVES = f"""
@@ -71,7 +72,7 @@ def examine(
     """`verify` within the caller's transaction, which must not see others' commits meanwhile."""
     report = Report(organization)
     # The leaves come in order from their index; sorting millions would spill to disk.
-    _run("SET LOCAL enable_sort = off")
+    run("SET LOCAL enable_sort = off")
     _Rebuilding(report, _keys(report, trusted), known).run()
     _check_leafless(report)
     _check_horizon(report)
@@ -81,7 +82,7 @@ def examine(
 @contextmanager
 def _one_snapshot() -> Iterator[None]:
     with transaction.atomic(durable=True):
-        _run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield
 
 
@@ -101,9 +102,9 @@ class _Rebuilding:
         self._known = sorted(known, key=lambda checkpoint: checkpoint.size)
 
     def run(self) -> None:
-        checkpoints = _Checkpoints(_stream(_CHECKPOINTS, [self._organization]))
+        checkpoints = _Checkpoints(stream(_CHECKPOINTS, [self._organization]))
         expected = 0
-        for index, entry_id, hash_, *row in _stream(_LEAVES, [self._organization]):
+        for index, entry_id, hash_, *row in stream(_LEAVES, [self._organization]):
             if index != expected:
                 self._out_of_order(expected, index)
             expected = index + 1
@@ -175,7 +176,7 @@ class _Rebuilding:
         if not nodes or self._broken:
             return
         wanted = [n.level for n in nodes], [n.index for n in nodes], self._organization
-        stored = {(level, index): bytes(hash_) for level, index, hash_ in _rows(_NODES, wanted)}
+        stored = {(level, index): bytes(hash_) for level, index, hash_ in rows(_NODES, wanted)}
         for node in nodes:
             place = f"node {node.level}/{node.index}"
             found = stored.get((node.level, node.index))
@@ -201,7 +202,7 @@ class _Rebuilding:
             self._report.add(Fault.CHECKPOINT_MISSING, f"checkpoint {leaves}", message)
 
     def _check_tree(self, leaves: int) -> None:
-        stored = _rows(
+        stored = rows(
             "SELECT size, frontier FROM audit_tree WHERE organization_id = %s",
             [self._organization],
         )
@@ -212,7 +213,7 @@ class _Rebuilding:
         elif not self._broken and bytes(frontier) != self._tree.to_bytes():
             self._report.add(Fault.TREE, "tree", "its frontier is not that of the leaves")
         counted = "SELECT count(*) FROM audit_node WHERE organization_id = %s"
-        surplus = _rows(counted, [self._organization])[0][0] - self._nodes
+        surplus = rows(counted, [self._organization])[0][0] - self._nodes
         if surplus > 0 and not self._broken:
             self._report.add(Fault.NODE, "nodes", f"{surplus} more than the leaves give")
 
@@ -220,9 +221,9 @@ class _Rebuilding:
 class _Checkpoints:
     """The stored checkpoints by size, with the next one's size known in advance."""
 
-    def __init__(self, rows: Iterator[Sequence[Any]]) -> None:
-        self._rows = rows
-        self._next = next(rows, None)
+    def __init__(self, stored: Iterator[Sequence[Any]]) -> None:
+        self._stored = stored
+        self._next = next(stored, None)
         self.last_size = 0
 
     @property
@@ -233,7 +234,7 @@ class _Checkpoints:
         """Take those of at most `limit` leaves; all that are left when it is None."""
         while self._next is not None and (limit is None or self._next[0] <= limit):
             size, root, note = self._next
-            self._next, self.last_size = next(self._rows, None), size
+            self._next, self.last_size = next(self._stored, None), size
             yield size, bytes(root), note
 
 
@@ -244,10 +245,10 @@ def _span(first: int, end: int) -> str:
 def _keys(report: Report, trusted: Sequence[PublicKey]) -> list[PublicKey]:
     """The keys that checkpoints may be signed with, and a word on those that may not."""
     keys = list(trusted)
-    rows = _rows(
+    published = rows(
         "SELECT vkey FROM audit_key WHERE organization_id = %s ORDER BY id", [report.organization]
     )
-    for (vkey,) in rows:
+    for (vkey,) in published:
         try:
             key = PublicKey.parse(vkey)
         except BadNote as error:
@@ -261,7 +262,7 @@ def _keys(report: Report, trusted: Sequence[PublicKey]) -> list[PublicKey]:
 
 
 def _check_leafless(report: Report) -> None:
-    for after_horizon, ahead, elsewhere, *row in _stream(_LEAFLESS, [report.organization]):
+    for after_horizon, ahead, elsewhere, *row in stream(_LEAFLESS, [report.organization]):
         entry = StoredEntry(*row)
         check_entry(entry, settings.AUDIT_PSEUDONYM_KEY, report)
         if ahead:
@@ -275,31 +276,12 @@ def _check_leafless(report: Report) -> None:
 
 
 def _check_horizon(report: Report) -> None:
-    rows = _rows(
+    found = rows(
         "SELECT xid > pg_snapshot_xmax(pg_current_snapshot()) AND system_identifier = "
         "(SELECT system_identifier FROM pg_control_system()) FROM audit_horizon",
         [],
     )
-    if not rows and report.size:
+    if not found and report.size:
         report.add(Fault.HORIZON, "horizon", "not there")
-    elif rows and rows[0][0]:
+    elif found and found[0][0]:
         report.add(Fault.HORIZON, "horizon", "it lies in the future: nothing would be sealed")
-
-
-def _stream(statement: str, parameters: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    """Rows from a cursor of the server's, a chunk at a time."""
-    with connection.chunked_cursor() as cursor:
-        cursor.execute(statement, parameters)
-        yield from cursor
-
-
-def _rows(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-
-def _run(statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)

@@ -216,12 +216,12 @@ def test_a_sealer_killed_after_any_step_leaves_all_of_a_page_or_nothing(
 
 
 def test_two_sealers_at_once_seal_everything_once(live_db: LiveDatabase) -> None:
-    write(2000)
+    write(800)
     program = (
         "import django; django.setup()\n"
         "from tests.audit.trail import a_sealer\n"
         "from app.audit import sealer as sealing\n"
-        "sealing.PAGE = 100\n"
+        "sealing.PAGE = 80\n"
         "a_sealer().seal()"
     )
     both = [
@@ -230,7 +230,7 @@ def test_two_sealers_at_once_seal_everything_once(live_db: LiveDatabase) -> None
     ]
     assert [each.wait(60) for each in both] == [0, 0]
     seal(live_db)
-    assert Leaf.objects.count() == 2000
+    assert Leaf.objects.count() == 800
     assert verify(ACME).ok
 
 

@@ -17,7 +17,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError, connection
 
 from app.audit.announcing import Announcer
-from app.audit.sealer import Sealer
+from app.audit.sealer import Sealer, TreeDisagrees
 
 ENDING = {signal.SIGTERM, signal.SIGINT}
 _LONGEST_WAIT = 5.0
@@ -58,6 +58,9 @@ def run(sealer: Sealer, interval: float) -> None:
             connection.close()
             wait = min(max(interval, wait * 2), _LONGEST_WAIT)
             log.warning("database_away", reason=type(error).__name__, retry_after=wait)
+        except TreeDisagrees as error:
+            log.critical("tree_disagrees", reason=str(error))
+            raise CommandError(f"nothing is sealed until somebody looks: {error}") from error
         else:
             wait = interval
             if sealed:
