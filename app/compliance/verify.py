@@ -28,6 +28,7 @@ import os
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 from uuid import UUID
@@ -67,9 +68,7 @@ CSV_COLUMNS = (
     "status",
 )
 TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"
-LEAF = re.compile(
-    rf"v1 {TIME} ([0-9a-f]{{32}}) ([0-9a-f]{{32}}) ([0-9a-f]{{64}})".encode(), re.ASCII
-)
+LEAF = re.compile(rf"v1 {TIME} ([0-9a-f]{{32}}) ([0-9a-f]{{32}}) ([0-9a-f]{{64}})", re.ASCII)
 
 
 class CannotCheck(Exception):
@@ -150,13 +149,14 @@ class Package:
             file = self.open(name)
         except (KeyError, OSError):
             return  # check_files has named it
+        strict = json.JSONDecoder(object_pairs_hook=without_duplicates)
         with file:
             for number, line in enumerate(file, 1):
                 try:
-                    row = json.loads(line, object_pairs_hook=without_duplicates)
+                    row = strict.decode(line.decode())
                     if not isinstance(row, dict):
                         raise ValueError("not an object")
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     report.wrong("malformed", f"not a JSON object: {error}", file=name, line=number)
                 else:
                     yield number, row
@@ -345,22 +345,24 @@ class Leaf(NamedTuple):
     body: str  # SHA-256 of the entry's body
 
 
-def parse_leaf(line: bytes) -> Leaf:
+def parse_leaf(line: str) -> Leaf:
     match = LEAF.fullmatch(line)
     if not match:
         raise ValueError("is not a leaf of version 1")
-    return Leaf(*(part.decode() for part in match.groups()))
+    return Leaf._make(match.groups())
 
 
 def read_leaves(package: Package, report: Report) -> tuple[list[Leaf | None], list[bytes]]:
     """Every leaf with its hash; a malformed one is a problem and None."""
-    leaves: list[Leaf | None] = []
-    hashes: list[bytes] = []
-    lines = package.read("leaves.txt").split(b"\n")
+    data = package.read("leaves.txt")
+    lines = data.split(b"\n")
     if lines.pop() != b"":
         report.wrong("malformed", "does not end with a line feed", file="leaves.txt")
-    for index, line in enumerate(lines):
-        hashes.append(leaf_hash(line))
+        lines = data.split(b"\n")
+    sha256 = hashlib.sha256
+    hashes = [sha256(b"\x00" + line).digest() for line in lines]
+    leaves: list[Leaf | None] = []
+    for index, line in enumerate(data.decode("latin-1").split("\n")[: len(lines)]):
         try:
             leaves.append(parse_leaf(line))
         except ValueError as error:
@@ -435,10 +437,23 @@ def wanted(manifest: dict[str, Any]) -> Wanted:
 # --- Bodies: the entries themselves -------------------------------------------------------------
 
 
+class Version(NamedTuple):
+    """What the log says of one version of a message; the names are those of messages.jsonl."""
+
+    at: str
+    conversation: str
+    message: str
+    version: str
+    revision: int
+    kind: str  # sent, edited, deleted
+    actor: str
+    commitment: str | None
+
+
 class Bodies(NamedTuple):
     """What later checks need of the entries, by leaf index."""
 
-    messages: dict[int, dict[str, Any]]  # message versions
+    messages: dict[int, Version]
     events: dict[int, dict[str, Any]]  # what a file of VIEWS repeats
     export: list[tuple[int, dict[str, Any]]]  # the export's own request and approval
     due: int  # how many were asked for
@@ -506,7 +521,16 @@ def check_body(
 
 def sort_body(index: int, body: dict[str, Any], found: Bodies) -> None:
     if body["action"] in MESSAGE_ACTIONS:
-        found.messages[index] = body
+        found.messages[index] = Version(
+            at=body["time"],
+            conversation=body["scope"],
+            message=body["target"]["id"],
+            version=body["after"]["version"],
+            revision=body["after"]["revision"],
+            kind=body["action"].partition(":")[2],
+            actor=body["actor"]["id"],
+            commitment=body["after"]["content"],
+        )
     elif any(body["action"].startswith(prefixes) for prefixes in VIEWS.values()):
         found.events[index] = body
 
@@ -550,45 +574,43 @@ def commitment(salt: bytes, text: str) -> str:
 
 def check_messages(package: Package, bodies: Bodies, report: Report) -> None:
     """A row for each logged version, in the log's order, with the text that was logged."""
+    table = Table(package, report)
     left = dict(bodies.messages)
     last = -1
     for number, row in package.rows("messages.jsonl", report):
+        table.compare(number, row)
         where = {"file": "messages.jsonl", "line": number, "message": row.get("message")}
         index = row.get("leaf")
-        body = left.pop(index, None) if isinstance(index, int) else None
-        if body is None or index is None:
+        logged = left.pop(index, None) if isinstance(index, int) else None
+        if logged is None or index is None:
             again = "repeats" if index in bodies.messages else "has no entry at"
             report.wrong("row-extra", f"{again} leaf {index}", **where)
             continue
         if index < last:
             report.wrong("row-order", "is out of its order", leaf=index, **where)
         last = max(last, index)
-        for name, expected in expected_of_message(body).items():
-            if row.get(name) != expected:
-                text = f"{name} differs from what was logged, {expected!r}"
-                report.wrong("row-differs", text, leaf=index, **where)
-        check_content(row, body, report, leaf=index, **where)
-    for index, body in sorted(left.items()):
-        text = f"revision {body['after']['revision']} is in the log and not in the file"
-        where = {"file": "messages.jsonl", "leaf": index, "message": body["target"]["id"]}
+        check_version(row, logged, report, leaf=index, **where)
+    table.end()
+    for index, logged in sorted(left.items()):
+        text = f"revision {logged.revision} is in the log and not in the file"
+        where = {"file": "messages.jsonl", "leaf": index, "message": logged.message}
         report.wrong("row-missing", text, **where)
 
 
-def expected_of_message(body: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "at": body["time"],
-        "conversation": body["scope"],
-        "message": body["target"]["id"],
-        "version": body["after"]["version"],
-        "revision": body["after"]["revision"],
-        "actor": body["actor"]["id"],
-        "commitment": body["after"]["content"],
-    }
+def check_version(row: dict[str, Any], logged: Version, report: Report, **where: Any) -> None:
+    """The row says what the log says, and who sent a message is its author."""
+    expected = logged._asdict()
+    if logged.kind == "sent":
+        expected["author"] = logged.actor
+    for name, value in expected.items():
+        if row.get(name) != value:
+            text = f"{name} differs from what was logged, {value!r}"
+            report.wrong("row-differs", text, **where)
+    check_content(row, logged.commitment, report, **where)
 
 
-def check_content(row: dict[str, Any], body: dict[str, Any], report: Report, **where: Any) -> None:
+def check_content(row: dict[str, Any], expected: str | None, report: Report, **where: Any) -> None:
     """The text and its salt give the commitment that the log holds."""
-    expected = body["after"]["content"]
     if expected is None:
         if row.get("body") is not None:
             report.wrong("content", "has a text, and none was logged (a deletion)", **where)
@@ -610,8 +632,8 @@ def check_revisions(bodies: Bodies, asked: Wanted, report: Report) -> None:
     if asked.actors:
         return
     revisions: dict[str, dict[int, int]] = {}
-    for index, body in bodies.messages.items():
-        revisions.setdefault(body["target"]["id"], {})[body["after"]["revision"]] = index
+    for index, logged in bodies.messages.items():
+        revisions.setdefault(logged.message, {})[logged.revision] = index
     for message, known in revisions.items():
         first = min(known) if asked.since or asked.until else 1
         for revision in set(range(first, max(known) + 1)) - set(known):
@@ -659,26 +681,42 @@ def csv_line(cells: list[Any]) -> bytes:
     return (",".join('"' + text.replace('"', '""') + '"' for text in safe) + "\r\n").encode()
 
 
-def check_csv(package: Package, report: Report) -> None:
-    """messages.csv is exactly messages.jsonl for people."""
-    try:
-        file = package.open("messages.csv")
-    except (KeyError, OSError):
-        return
-    with file:
-        header = b"\xef\xbb\xbf" + csv_line(list(CSV_COLUMNS))
-        if file.read(len(header)) != header:
-            report.wrong("csv", "has another head than expected", file="messages.csv", line=1)
+class Table:
+    """messages.csv, which must be messages.jsonl for people: compared while that is read."""
+
+    def __init__(self, package: Package, report: Report) -> None:
+        self.report = report
+        self.file: BinaryIO | None = None
+        try:
+            self.file = package.open("messages.csv")
+        except (KeyError, OSError):
+            return  # check_files has named it
+        head = b"\xef\xbb\xbf" + csv_line(list(CSV_COLUMNS))
+        if self.file.read(len(head)) != head:
+            self.wrong("has another head than expected", line=1)
+
+    def wrong(self, text: str, **where: Any) -> None:
+        """Name the first difference: what follows is displaced."""
+        self.report.wrong("csv", text, file="messages.csv", **where)
+        if self.file:
+            self.file.close()
+        self.file = None
+
+    def compare(self, number: int, row: dict[str, Any]) -> None:
+        if self.file is None:
             return
-        for number, row in package.rows("messages.jsonl", Report()):
-            expected = csv_line([row.get(column) for column in CSV_COLUMNS])
-            if file.read(len(expected)) != expected:
-                text = f"differs from messages.jsonl line {number}"
-                where = {"leaf": row.get("leaf"), "message": row.get("message")}
-                report.wrong("csv", text, file="messages.csv", **where)
-                return  # what follows is displaced
-        if file.read(1):
-            report.wrong("csv", "goes on after the last message", file="messages.csv")
+        expected = csv_line([row.get(column) for column in CSV_COLUMNS])
+        if self.file.read(len(expected)) != expected:
+            where = {"leaf": row.get("leaf"), "message": row.get("message")}
+            self.wrong(f"differs from messages.jsonl line {number}", **where)
+
+    def end(self) -> None:
+        file, self.file = self.file, None
+        if file is None:
+            return
+        with file:
+            if file.read(1):
+                self.report.wrong("csv", "goes on after the last message", file="messages.csv")
 
 
 # --- Who asked, who approved, and the logged manifest -------------------------------------------
@@ -742,7 +780,7 @@ def check_manifest_proof(
     manifest = json.loads(package.read("manifest.json"))
     try:
         proof = parse_proof(package.read(file))
-        leaf, body = parse_leaf(proof.leaf), json.loads(proof.body)
+        leaf, body = parse_leaf(proof.leaf.decode()), json.loads(proof.body)
         logged = body["after"]["manifest_sha256"]
         same_export = body["target"] == {"type": "export", "id": manifest["export"], "parent": ""}
     except (CannotCheck, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -790,14 +828,27 @@ def choose_key(given: str | None, manifest: dict[str, Any], report: Report) -> K
     return parse_key(manifest["log"]["key"])
 
 
+# What a damaged or malicious file may raise: JSON of another shape or depth, a broken zip.
+MALFORMED = (
+    KeyError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    RuntimeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
 def verify(path: str, key: str | None = None, known: list[str] | None = None) -> Report:
     """Check the package at `path`; raises CannotCheck where no judgement is possible."""
     report = Report()
     package = Package(path)
-    manifest = load_manifest(package)
     try:
+        manifest = load_manifest(package)
         check_package(package, manifest, choose_key(key, manifest, report), known or [], report)
-    except (KeyError, TypeError, AttributeError, ValueError, CannotCheck) as error:
+    except (*MALFORMED, CannotCheck) as error:
         # What is already known to be wrong must not be lost to a malformed rest.
         reason = str(error) if isinstance(error, CannotCheck) else f"malformed: {error!r}"
         if not report.problems:
@@ -827,7 +878,6 @@ def check_package(
     check_revisions(bodies, asked, report)
     report.lines.append(f"{len(bodies.messages)} versions of messages against the log")
     check_views(package, bodies, report)
-    check_csv(package, report)
     check_approval(manifest, bodies, report)
     check_manifest_proof(package, checkpoint, key, report)
     if manifest.get("state") != "complete":

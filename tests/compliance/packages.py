@@ -309,6 +309,8 @@ def message_row(history: History, index: int) -> dict[str, Any]:
         "message": body["target"]["id"],
         "version": body["after"]["version"],
         "revision": body["after"]["revision"],
+        "kind": body["action"].partition(":")[2],
+        "author": body["actor"]["id"],
         "actor": body["actor"]["id"],
         "commitment": body["after"]["content"],
         "body": text,

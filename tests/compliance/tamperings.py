@@ -121,6 +121,22 @@ def say_that_another_wrote_it(folder: Path) -> Named:
     return Named("row-differs", "messages.jsonl", row["leaf"], row["message"])
 
 
+def call_an_edit_the_first_version(folder: Path) -> Named:
+    rows = rows_of(folder, "messages.jsonl")
+    row = next(row for row in rows if row["kind"] == "edited")
+    row["kind"] = "sent"
+    write_rows(folder, "messages.jsonl", rows)
+    return Named("row-differs", "messages.jsonl", row["leaf"], row["message"])
+
+
+def give_a_message_another_author(folder: Path) -> Named:
+    rows = rows_of(folder, "messages.jsonl")
+    row = rows[0]
+    row["author"] = next(other["author"] for other in rows if other["author"] != row["author"])
+    write_rows(folder, "messages.jsonl", rows)
+    return Named("row-differs", "messages.jsonl", row["leaf"], row["message"])
+
+
 def give_a_message_another_time(folder: Path) -> Named:
     rows = rows_of(folder, "messages.jsonl")
     rows[0]["at"] = rows[1]["at"]
@@ -316,6 +332,8 @@ TAMPERINGS: dict[str, Tampering] = {
         edit_a_text_and_its_commitment,
         edit_a_text_its_commitment_and_its_body,
         say_that_another_wrote_it,
+        call_an_edit_the_first_version,
+        give_a_message_another_author,
         give_a_message_another_time,
         put_text_into_a_deletion,
         withhold_a_text,

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 import shutil
 import time
 from pathlib import Path
@@ -218,6 +219,34 @@ def test_garbage_is_a_named_problem_and_never_a_crash(
     assert name in {item["file"] for item in problems(package, sound.vkey)}
 
 
+def test_a_damaged_zip_is_never_verified_and_never_a_crash(sound: Made, tmp_path: Path) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "package"), "zip", sound.folder))
+    whole, chance = archive.read_bytes(), random.Random(7)
+    judged = 0
+    for _ in range(150):
+        data = bytearray(whole)
+        at = chance.randrange(len(data))
+        data[at] ^= 1 << chance.randrange(8)
+        archive.write_bytes(data[: chance.choice([len(data), at])])
+        try:
+            found = problems(archive, sound.vkey)
+        except verify.CannotCheck:
+            continue
+        judged += 1
+        if not found:  # a date or a mode was hit: every file is as it was
+            left = verify.Package(str(archive))
+            assert all(
+                left.read(name) == (sound.folder / name).read_bytes() for name in left.names()
+            )
+    assert judged
+
+
+def test_json_that_is_nested_too_deeply_is_named(package: Path, sound: Made) -> None:
+    (package / "messages.jsonl").write_bytes(b"[" * 100_000 + b"\n")
+    found = problems(package, sound.vkey)
+    assert any(item["code"] == "malformed" and item["line"] == 1 for item in found)
+
+
 def test_a_damaged_manifest_is_never_verified(package: Path, sound: Made) -> None:
     data = json.loads((package / "manifest.json").read_text())
     for name in data:
@@ -234,14 +263,14 @@ def test_100_000_leaves_take_less_than_two_seconds(tmp_path: Path) -> None:
     line = b"v1 2026-11-21T08:00:00.000000Z " + b"a" * 32 + b" " + b"b" * 32 + b" "
     leaves = [line + f"{number:064x}".encode() for number in range(100_000)]
     (tmp_path / "leaves.txt").write_bytes(b"".join(leaf + b"\n" for leaf in leaves))
-    root = packages.Tree(leaves).root_between(0, len(leaves))
+    root = verify.root_of([packages.leaf_hash(leaf) for leaf in leaves])
     report = verify.Report()
-    started = time.perf_counter()
+    started = time.process_time()
     found, hashes = verify.read_leaves(verify.Package(str(tmp_path)), report)
     verify.check_tree(hashes, verify.Checkpoint("log", len(leaves), root), report)
     asked = verify.Wanted({"c" * 32: ""}, {}, "", "")
     assert not any(asked.covers(leaf) for leaf in found if leaf)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2  # of this process: others may be busy
     assert report.problems == []
 
 
