@@ -210,7 +210,7 @@ class ReactionView(APIView):
         messages.react(user=user_of(request), message_id=message, emoji=emoji, on=True)
         return Response(status=204)
 
-    @extend_schema(responses=answers({204: None}, 401, 403, 404, 409))
+    @extend_schema(responses=answers({204: None}, 400, 401, 403, 404, 409))
     def delete(self, request: Request, message: UUID, emoji: str) -> Response:
         """Take my reaction back."""
         messages.react(user=user_of(request), message_id=message, emoji=emoji, on=False)

@@ -1,35 +1,3 @@
-"""One database and one web process for a file of gateway tests; each test has its own people.
+from tests.shared_server import live_db, server, shared
 
-Starting the server takes longer than most of these tests.
-"""
-
-from collections.abc import Iterator
-from uuid import uuid4
-
-import pytest
-from pytest_django import DjangoDbBlocker
-
-from tests.live import LiveDatabase
-from tests.server import WebServer
-from tests.stack import Stack
-
-
-@pytest.fixture(scope="module")
-def live_db(
-    stack: Stack, django_db_setup: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[LiveDatabase]:
-    with stack.fresh_database() as database, django_db_blocker.unblock():
-        live = LiveDatabase(database)
-        with live.acting_as("app"):
-            yield live
-
-
-@pytest.fixture(scope="module")
-def server(live_db: LiveDatabase, stack: Stack) -> Iterator[WebServer]:
-    with WebServer.running(live_db, stack.redis, stack) as running:
-        yield running
-
-
-@pytest.fixture
-def shared() -> str:
-    return f"-{uuid4().hex[:8]}"
+__all__ = ["live_db", "server", "shared"]
