@@ -19,7 +19,10 @@ from app.chat.services.messages import Draft
 
 
 class ConversationsView(APIView):
-    @extend_schema(responses=answers({200: shapes.ConversationsOut}, 401, 404))
+    @extend_schema(
+        operation_id="conversations_list",
+        responses=answers({200: shapes.ConversationsOut}, 401, 404),
+    )
     def get(self, request: Request) -> Response:
         """List my conversations and those that I could join, the latest first."""
         views = access.conversations(user_of(request))
