@@ -29,6 +29,8 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except SetupProblem as problem:
         sys.exit(f"\n{problem}")
+    except KeyboardInterrupt:
+        sys.exit(130)
     except OSError as problem:
         # A full disk, a folder that is not ours: a sentence is more use than a traceback.
         sys.exit(f"\nParley cannot go on: {problem}")

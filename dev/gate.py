@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from dev.errors import SetupProblem
 from dev.state import PROJECT
 
 BIN = Path(sys.executable).parent
@@ -87,7 +88,9 @@ def _npm_step(script: str) -> Step | None:
         _must_not_be_missing("node", "apt-get install nodejs npm", f"npm run {script}")
         return None
     if not _packages_are_current():
-        subprocess.check_call(["npm", "ci", "--no-audit", "--no-fund", "--silent"], cwd=PROJECT)
+        install = ["npm", "ci", "--no-audit", "--no-fund", "--silent"]
+        if subprocess.call(install, cwd=PROJECT):
+            raise SetupProblem("`npm ci` failed: it needs its registry once, for the tools.")
     return Step(f"npm run {script}", ["npm", "run", "--silent", script])
 
 
