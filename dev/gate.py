@@ -13,6 +13,7 @@ from dev.errors import SetupProblem
 from dev.state import PROJECT
 
 BIN = Path(sys.executable).parent
+_NODE = 20
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -84,14 +85,25 @@ def _lint_steps() -> list[Step]:
 
 def _npm_step(script: str) -> Step | None:
     """A script of package.json. Without node: None, and a line that says how to get it."""
-    if not shutil.which("npm"):
-        _must_not_be_missing("node", "apt-get install nodejs npm", f"npm run {script}")
+    if not shutil.which("npm") or _node_version() < _NODE:
+        _must_not_be_missing(
+            f"node {_NODE} or later, with npm", "see https://nodejs.org", f"npm run {script}"
+        )
         return None
     if not _packages_are_current():
         install = ["npm", "ci", "--no-audit", "--no-fund", "--silent"]
         if subprocess.call(install, cwd=PROJECT):
             raise SetupProblem("`npm ci` failed: it needs its registry once, for the tools.")
     return Step(f"npm run {script}", ["npm", "run", "--silent", script])
+
+
+def _node_version() -> int:
+    """The major version; 0 where there is none."""
+    try:
+        said = subprocess.check_output(["node", "--version"], text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return 0
+    return int(said.removeprefix("v").split(".")[0])
 
 
 def _packages_are_current() -> bool:
