@@ -213,6 +213,7 @@ CELERY_BEAT_SCHEDULE = {
     "resume-exports": {"task": "compliance.resume_exports", "schedule": 60},
     "expire-exports": {"task": "compliance.expire_exports", "schedule": 3600},
     "tidy-accounts": {"task": "accounts.tidy", "schedule": 3600},
+    "prune-streams": {"task": "realtime.prune", "schedule": 3600},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 

@@ -280,7 +280,8 @@ def mark_read(*, user: User, conversation_id: UUID, offset: int) -> protocol.Rea
     moved = min(offset, top)
     if moved > stay.read_offset:
         stay.read_offset = moved
-        stay.save(update_fields=["read_offset"])
+        # A bookmark, not a change of who belongs here: the net has nothing to see.
+        Membership.objects.filter(pk=stay.pk).update(read_offset=moved)
         state = _read_state(stay)
         event = protocol.ReadMoved(state.conversation, state.read, state.unread)
         realtime.emit(user_stream(user.pk), event)

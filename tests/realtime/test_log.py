@@ -1,0 +1,71 @@
+"""What the log gives back: exactly the suffix, or nothing at all."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from app.realtime import protocol, services
+from app.realtime.log import KEPT_FOR, MAX_RECOVERY, Wanted, prune_events, read_log
+from app.realtime.models import Stream, StreamEvent
+from tests.live import LiveDatabase
+
+STREAM = "conversation:11111111-1111-4111-8111-111111111111"
+
+
+def emit(number: int) -> str:
+    """Write that many events; returns the epoch."""
+    with transaction.atomic():
+        place = services.reserve(STREAM, number)
+        services.append(place, [protocol.ConversationChanged() for _ in range(number)])
+    return place.epoch
+
+
+@pytest.fixture(autouse=True)
+def empty(live_db: LiveDatabase) -> None:
+    StreamEvent.objects.all().delete()
+    Stream.objects.all().delete()
+
+
+def test_the_log_gives_exactly_what_follows() -> None:
+    epoch = emit(5)
+    _, top, events = read_log([Wanted(STREAM, epoch, 2)])[STREAM]
+    assert top == 5
+    assert [event.offset for event in events] == [3, 4, 5]
+
+
+def test_of_another_epoch_the_log_gives_nothing() -> None:
+    epoch = emit(5)
+    assert read_log([Wanted(STREAM, "another", 2)])[STREAM] == (epoch, 5, [])
+
+
+def test_two_who_want_different_suffixes_get_the_longer() -> None:
+    epoch = emit(5)
+    _, _, events = read_log([Wanted(STREAM, epoch, 4), Wanted(STREAM, epoch, 1)])[STREAM]
+    assert [event.offset for event in events] == [2, 3, 4, 5]
+
+
+def test_too_far_behind_is_not_replayed() -> None:
+    epoch = emit(MAX_RECOVERY + 2)
+    assert read_log([Wanted(STREAM, epoch, 1)])[STREAM] == (epoch, MAX_RECOVERY + 2, [])
+
+
+def test_pruned_events_leave_a_gap_that_the_reader_sees() -> None:
+    epoch = emit(5)
+    StreamEvent.objects.filter(offset__lte=3).update(
+        at=timezone.now() - KEPT_FOR - timedelta(minutes=1)
+    )
+    assert prune_events() == 3
+    _, top, events = read_log([Wanted(STREAM, epoch, 1)])[STREAM]
+    assert (top, [event.offset for event in events]) == (5, [4, 5])
+
+
+def test_offsets_have_no_gaps_when_transactions_roll_back() -> None:
+    epoch = emit(1)
+    with pytest.raises(RuntimeError), transaction.atomic():
+        services.emit(STREAM, protocol.ConversationChanged())
+        raise RuntimeError
+    emit(1)
+    _, _, events = read_log([Wanted(STREAM, epoch, 0)])[STREAM]
+    assert [event.offset for event in events] == [1, 2]
