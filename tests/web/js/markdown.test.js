@@ -62,7 +62,7 @@ test('hostile input is read in good time', () => {
   for (const source of ['*'.repeat(16_000), '`'.repeat(16_000), '[a]('.repeat(4_000), '_a'.repeat(8_000), '|'.repeat(16_000), '<'.repeat(16_000), '\\'.repeat(16_000), '~'.repeat(16_000), '![['.repeat(5_000), `${'a'.repeat(15_000)}@`, `${'a.'.repeat(7_500)}@`, `${'a/'.repeat(7_500)}@`, `${'%'.repeat(15_000)}@`, `${'a!'.repeat(7_500)}@`, `${'a_'.repeat(450)}${'b'.repeat(14_000)}@`, '> '.repeat(8_000), '- '.repeat(8_000), '1. '.repeat(5_000), '-\n'.repeat(8_000), '_a'.repeat(499), '**a'.repeat(330), '[a]('.repeat(499), '`` '.repeat(490), '@Alice '.repeat(2_000), 'https://a.b '.repeat(1_300), '&amp;'.repeat(3_000), '| a '.repeat(4_000), '|a|b|\n|-|-|\n' + '|1|2|\n'.repeat(2_000), '    x\n'.repeat(2_500), '```'.repeat(5_000), '```\n'.repeat(3_999), `${' '.repeat(15_000)}x`, '\n'.repeat(15_000) + 'x', 'a\n===\n'.repeat(2_000), 'a@b.'.repeat(4_000), 'www.'.repeat(4_000), '!'.repeat(16_000), '# '.repeat(8_000)]) {
     const began = performance.now();
     parse(source, ['Alice']);
-    assert.ok(performance.now() - began < 400, `${source.slice(0, 8)}… took ${Math.round(performance.now() - began)} ms`);
+    assert.ok(performance.now() - began < 1_000, `${source.slice(0, 8)}… took ${Math.round(performance.now() - began)} ms`);
   }
 });
 

@@ -132,3 +132,17 @@ test('a message that an event does not touch stays the same object', async () =>
   timeline.apply(event(3, 'reaction.added', { id: 'm2', user: 'bob', emoji: '👍' }));
   assert.equal(timeline.messages.value[0], first);
 });
+
+test('an answer that comes after everything was replaced is too late', async () => {
+  const gives = [];
+  const timeline = new Timeline('c', null, () => new Promise((resolve) => { gives.push(resolve); }));
+  const latest = timeline.loadLatest();
+  const around = timeline.loadAround(3);
+  gives[1](page([message(2), message(3)], 99, false));
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+  gives[2](page([message(4)], 99, true));
+  await around;
+  gives[0](page([message(99)], 99, true));
+  await latest;
+  assert.deepEqual(timeline.messages.value.map((one) => one.id), ['m2', 'm3', 'm4']);
+});

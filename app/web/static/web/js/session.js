@@ -98,12 +98,12 @@ export class Session {
     if (timeline.status.value === 'empty' || timeline.status.value === 'error') await timeline.loadLatest();
   }
 
-  /** @param {string | null} conversation */
-  show(conversation) {
+  /** @param {string | null} conversation @param {boolean} warm load its newest messages */
+  show(conversation, warm = true) {
     const before = this.active.value;
     if (before && before !== conversation) this.timelines.get(before)?.trim(KEPT_WHEN_LEFT);
     this.active.value = conversation;
-    if (conversation && this.store.conversation(conversation)?.member) void this.warm(conversation);
+    if (warm && conversation && this.store.conversation(conversation)?.member) void this.warm(conversation);
   }
 
   async #loadLists() {

@@ -34,12 +34,16 @@ export class Timeline {
     /** @type {Map<string, number>} the stream's offset that a message's state counts */
     this.asOf = new Map();
     this.loads = 0;
+    this.loadingNewer = false;
+    /** Counts the times that everything is replaced: an answer of before comes too late. */
+    this.generation = 0;
     /** @type {Parley.EventFrame[]} */
     this.meanwhile = [];
   }
 
   /** Loads the newest page, replacing what is there. */
   async loadLatest() {
+    this.generation += 1;
     await this.#load({}, (page) => {
       this.#replace(page);
       this.more.value = page.more;
@@ -49,6 +53,7 @@ export class Timeline {
 
   /** @param {number} offset loads what surrounds the message there, replacing what is loaded */
   async loadAround(offset) {
+    this.generation += 1;
     await this.#load({ before: offset + 1 }, (page) => {
       this.#replace(page);
       this.more.value = page.more;
@@ -70,11 +75,13 @@ export class Timeline {
 
   async loadNewer() {
     const last = this.messages.value.at(-1);
-    if (!last || this.atEnd.value || this.loads > 0) return;
+    if (!last || this.atEnd.value || this.loadingNewer) return;
+    this.loadingNewer = true;
     await this.#load({ after: last.offset }, (page) => {
       this.#merge(page);
       this.atEnd.value = !page.more;
     });
+    this.loadingNewer = false;
   }
 
   /** Asks again for a page that ends at `offset`, for what no event will tell. @param {number} offset */
@@ -123,8 +130,10 @@ export class Timeline {
   async #load(window, use) {
     if (this.status.value !== 'ready') this.status.value = 'loading';
     this.loads += 1;
+    const { generation } = this;
     try {
       const page = await this.fetchPage(window);
+      if (generation !== this.generation) return;
       batch(() => {
         use(page);
         this.#replay(page.position.offset);

@@ -35,7 +35,7 @@ function show({ session, ui }, conversation, message) {
     if (!ui.wide.matches) ui.paneOpen.value = false;
   }
   ui.view.value = 'conversation';
-  session.show(conversation);
+  session.show(conversation, message === null);
   ui.storage.setItem(LAST + session.me.id, conversation);
   if (message) void highlight({ session, ui }, conversation, message);
 }
@@ -43,7 +43,11 @@ function show({ session, ui }, conversation, message) {
 /** @param {Parley.App} app @param {string} conversation @param {string} id */
 async function highlight({ session, ui }, conversation, id) {
   await ui.attempt(async () => {
-    const message = await loadPermalink(session, conversation, id);
+    const message = await loadPermalink(session, conversation, id).catch(async (error) => {
+      await session.warm(conversation);
+      throw error;
+    });
+    if (message.thread || message.conversation !== conversation) await session.warm(conversation);
     if (message.thread) ui.showDetail({ view: 'thread', message: message.thread });
     ui.highlighted.value = id;
     setTimeout(() => { if (ui.highlighted.value === id) ui.highlighted.value = null; }, HIGHLIGHT_MS);

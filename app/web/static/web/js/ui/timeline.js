@@ -28,9 +28,9 @@ export function TimelineView({ conversation }) {
     [messages, pending.length, pending.map((entry) => entry.id + entry.state).join(), newAfter, timeline.atEnd.value],
   );
 
-  useLayoutEffect(() => keepPlace(scroller.current, place.current), [rows, timeline.status.value]);
+  useLayoutEffect(() => keepPlace(scroller.current, place.current, timeline), [rows, timeline.status.value]);
   useOpening(scroller, place, newAfter, timeline.status.value, ui.highlighted.value);
-  useSize(scroller, place, timeline.status.value);
+  useSize(scroller, place, timeline);
   useReading(conversation, messages.at(-1)?.offset ?? 0, atBottom && timeline.atEnd.value, newAfter, setNewAfter);
   useEffect(() => () => { ui.places.set(conversation.id, place.current); }, []);
 
@@ -121,10 +121,10 @@ function whereIs(box) {
   return { atBottom, id: '', delta: 0 };
 }
 
-/** @param {HTMLElement | null} box @param {Parley.Place} place */
-function keepPlace(box, place) {
+/** @param {HTMLElement | null} box @param {Parley.Place} place @param {Parley.Timeline} timeline */
+function keepPlace(box, place, timeline) {
   if (!box) return;
-  if (place.atBottom) {
+  if (place.atBottom && timeline.atEnd.value) {
     box.scrollTop = box.scrollHeight;
     return;
   }
@@ -164,18 +164,18 @@ function useOpening(scroller, place, newAfter, status, highlighted) {
  * A composer that grows, a keyboard that opens, a message being edited take room: the place is kept then too.
  * @param {{current: HTMLDivElement | null}} scroller
  * @param {{current: Parley.Place}} place
- * @param {string} status
+ * @param {Parley.Timeline} timeline
  */
-function useSize(scroller, place, status) {
+function useSize(scroller, place, timeline) {
   useEffect(() => {
     const box = scroller.current;
     if (!box) return undefined;
-    const observer = new ResizeObserver(() => keepPlace(box, place.current));
+    const observer = new ResizeObserver(() => keepPlace(box, place.current, timeline));
     observer.observe(box);
     const list = box.querySelector('.messages-list');
     if (list) observer.observe(list);
     return () => observer.disconnect();
-  }, [status]);
+  }, [timeline.status.value]);
 }
 
 /**
