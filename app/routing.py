@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from app.accounts.access import active_users, live_sessions
 from app.accounts.models import User
+from app.accounts.origin import socket_origin
 from app.chat import consumers as chat
 from app.chat.streams import open_bodies
 from app.errors import Unauthenticated
@@ -28,7 +29,7 @@ def _execute(principal: Principal, command: AnyCommand) -> Struct:
     user = _users([principal]).get(principal.user)
     if user is None:
         raise Unauthenticated
-    return chat.execute(user, principal.session, command)
+    return chat.execute(user, principal.whence, command)
 
 
 def _send_many(sends: Sequence[tuple[Principal, SendData]]) -> Sequence[Struct | Exception]:
@@ -44,6 +45,7 @@ gateway = Gateway(
         authorize=_authorize,
         send_many=_send_many,
         execute=_execute,
+        whence=socket_origin,
         live_sessions=live_sessions,
         open_bodies=open_bodies,
     )

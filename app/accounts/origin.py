@@ -5,7 +5,9 @@ on what they contain, because a malformed header must not turn into a refused tr
 """
 
 import unicodedata
+from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
@@ -53,4 +55,21 @@ def origin_of(request: HttpRequest) -> Origin:
         request_id=uuid4().hex,
         address=client_address(request.META),
         agent=one_line(request.META.get("HTTP_USER_AGENT", ""), 256),
+    )
+
+
+def socket_origin(scope: Mapping[str, Any]) -> Origin:
+    """The origin of a socket, from its ASGI handshake: believed as a request's headers are."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
+        text = value.decode("latin-1")
+        # A header that comes twice is one list (RFC 9110 section 5.3).
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
+    peer = (scope.get("client") or ("",))[0]
+    return Origin(
+        request_id=uuid4().hex,
+        address=client_address(headers | {"REMOTE_ADDR": peer}),
+        agent=one_line(headers.get("HTTP_USER_AGENT", ""), 256),
+        method="socket",
     )

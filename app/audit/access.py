@@ -144,6 +144,13 @@ def organizations() -> list[UUID]:
         return [organization for (organization,) in cursor.fetchall()]
 
 
+def unverified_since(moment: datetime) -> list[UUID]:
+    """Those of them whose log nobody has verified since `moment`."""
+    recent = Verification.objects.filter(at__gte=moment)
+    verified = set(recent.values_list("organization_id", flat=True))
+    return [organization for organization in organizations() if organization not in verified]
+
+
 # Steps through the index from one organization to the next instead of reading every entry.
 _ORGANIZATIONS = """
 WITH RECURSIVE step AS (

@@ -1,13 +1,18 @@
 """Jobs of the trail: the heartbeat that shows it lives, and its regular verification."""
 
+from datetime import timedelta
+
 from celery import shared_task
 from django.db import transaction
+from django.utils import timezone
 
-from app.audit.access import organizations
+from app.audit.access import organizations, unverified_since
 from app.audit.actions import Action
 from app.audit.services import INSTALLATION, SYSTEM, Record, Target, record_many
 from app.audit.verification import remember
 from app.audit.verify import verify
+
+VERIFY_EVERY = timedelta(hours=6)
 
 
 @shared_task(name="audit.heartbeat")
@@ -21,8 +26,8 @@ def heartbeat() -> None:
         record_many(beats)
 
 
-@shared_task(name="audit.verify_all")
-def verify_all() -> None:
-    """Rebuild every log from its rows and keep what was found."""
-    for organization in organizations():
+@shared_task(name="audit.verify_due")
+def verify_due() -> None:
+    """Rebuild every log that was not verified within VERIFY_EVERY, and keep what was found."""
+    for organization in unverified_since(timezone.now() - VERIFY_EVERY):
         remember(verify(organization))

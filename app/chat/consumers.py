@@ -16,9 +16,9 @@ from app.realtime.protocol import AnyCommand, SendData
 from app.realtime.services import Principal
 
 
-def execute(user: User, session: UUID, command: AnyCommand) -> Struct:
+def execute(user: User, whence: Origin, command: AnyCommand) -> Struct:
     """Carry out one command for `user`. Raises DomainError."""
-    with acting_from(_origin(session)), acting_as(user.actor):
+    with acting_from(whence), acting_as(user.actor):
         match command:
             case protocol.Edit(d=d):
                 return messages.edit_message(
@@ -49,7 +49,7 @@ def send_many(
             id=UUID(data.id),
             body=data.body,
             thread=UUID(data.thread) if data.thread else None,
-            origin=_origin(principal.session),
+            origin=principal.whence,
         )
         for principal, data in known
     ]
@@ -83,7 +83,3 @@ def _may_listen(
     if stream.startswith("user:"):
         return target == principal.user
     return (principal.user, target) in members
-
-
-def _origin(session: UUID) -> Origin:
-    return Origin(session=str(session), method="socket")

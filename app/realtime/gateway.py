@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from msgspec import Struct
 
+from app.audit.context import Origin
 from app.errors import DomainError, RateLimited
 from app.realtime import hints, protocol
 from app.realtime.batcher import Batcher
@@ -43,6 +44,8 @@ class Backend:
         [Sequence[tuple[Principal, protocol.SendData]]], Sequence[Struct | Exception]
     ]
     execute: Callable[[Principal, protocol.AnyCommand], Struct]
+    whence: Callable[[Any], Origin]
+    """What can be believed of where a handshake (an ASGI scope) came from."""
     live_sessions: Callable[[Collection[UUID]], set[UUID]]
     open_bodies: OpenBodies
 
@@ -120,7 +123,8 @@ class Gateway:
         if connect is None:
             return None
         origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
-        principal = await self._in_thread(_redeem, connect.d.ticket, origin)
+        whence = self._backend.whence(scope)
+        principal = await self._in_thread(_redeem, connect.d.ticket, origin, whence)
         if principal is None:
             text = "The ticket is unknown, used or expired: ask for another one."
             await _send_frame(send, protocol.refusal(connect.id, Code.TICKET_EXPIRED, text))
@@ -288,8 +292,8 @@ def _with_connections(work: Callable[..., Result], arguments: tuple[Any, ...]) -
         close_old_connections()
 
 
-def _redeem(ticket: str, origin: str) -> Principal | None:
-    return redeem_ticket(ticket, origin=origin)
+def _redeem(ticket: str, origin: str, whence: Origin) -> Principal | None:
+    return redeem_ticket(ticket, origin=origin, whence=whence)
 
 
 async def _first_command(receive: Any, send: Any) -> protocol.Connect | None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from msgspec import Struct
 
+from app.audit.context import Origin
 from app.errors import Invalid
 from app.realtime import hints, protocol
 from app.realtime.models import Stream, StreamEvent, Ticket, new_epoch
@@ -126,15 +127,19 @@ def issue_ticket(*, user: UUID, organization: UUID, session: UUID, origin: str) 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is at the other end of a socket."""
+    """Who is at the other end of a socket, and where they speak from."""
 
     user: UUID
     organization: UUID
     session: UUID
+    whence: Origin
 
 
-def redeem_ticket(ticket: str, *, origin: str) -> Principal | None:
-    """Use up a ticket; None if it is unknown, used, expired or from another origin."""
+def redeem_ticket(ticket: str, *, origin: str, whence: Origin) -> Principal | None:
+    """Use up a ticket; None if it is unknown, used, expired or from another origin.
+
+    `origin` is the handshake's Origin header, `whence` what the trail will say of the socket.
+    """
     with connection.cursor() as cursor:
         # One statement: of two sockets that bring the same ticket, one finds it gone.
         cursor.execute(
@@ -145,7 +150,8 @@ def redeem_ticket(ticket: str, *, origin: str) -> Principal | None:
         row = cursor.fetchone()
     if row is None or row[3] != origin or row[4] < timezone.now():
         return None
-    return Principal(user=row[0], organization=row[1], session=row[2])
+    user, organization, session, *_ = row
+    return Principal(user, organization, session, replace(whence, session=str(session)))
 
 
 def _ticket_hash(ticket: str) -> bytes:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from app.accounts.models import Session, User
-from app.accounts.origin import client_address, one_line
+from app.accounts.origin import client_address, one_line, socket_origin
 from tests.accounts.conftest import Trail
 from tests.cast import sign_in_browser
 
@@ -53,3 +54,17 @@ def test_hostile_headers_do_not_keep_anybody_out(
     assert (session.address, len(session.agent)) == (None, 256)
     [entry] = trail("session:started")
     assert entry["origin"]["request_id"] != "mine"
+
+
+def test_a_socket_comes_from_where_its_handshake_came_from(settings: Settings) -> None:
+    settings.TRUSTED_PROXY_COUNT = 1
+    headers = [
+        (b"x-forwarded-for", b"6.6.6.6"),
+        (b"x-forwarded-for", b"192.0.2.7"),
+        (b"user-agent", b"browser\r\nforged line"),
+    ]
+    found = socket_origin({"headers": headers, "client": ("10.0.0.1", 4711)})
+    assert (found.address, found.method) == ("192.0.2.7", "socket")
+    assert found.agent == "browserforged line"
+    settings.TRUSTED_PROXY_COUNT = 0
+    assert socket_origin({"headers": headers, "client": ("10.0.0.1", 1)}).address == "10.0.0.1"

@@ -147,7 +147,7 @@ def test_a_stolen_database_redis_or_log_shows_no_content(
 
 def dump(database: LiveDatabase) -> bytes:
     pg_dump: Path = postgresql_programs() / "pg_dump"
-    command = [pg_dump, "--dbname", database.superuser_url, "--format", "plain"]
+    command = [str(pg_dump), "--dbname", database.superuser_url, "--format", "plain"]
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
@@ -158,10 +158,10 @@ def everything_in_redis(url: str) -> bytes:
         return b"\n".join(content(client, key) for key in keys)
 
 
-def content(client: "redis.Redis", key: bytes) -> bytes:
+def content(client: Any, key: bytes) -> bytes:
     match client.type(key):
         case b"string":
-            return key + bytes(client.get(key) or b"")
+            return key + bytes(client.get(key))
         case b"list":
             return key + b"".join(client.lrange(key, 0, -1))
         case b"hash":

@@ -5,8 +5,10 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -17,7 +19,7 @@ from app.audit import canonical
 from app.audit.checkpoint import Signer, open_checkpoint
 from app.audit.findings import Fault, Report
 from app.audit.models import Checkpoint, Entry, Verification
-from app.audit.tasks import heartbeat, verify_all
+from app.audit.tasks import heartbeat, verify_due
 from app.audit.verify import examine, verify
 from tests.audit.trail import ACME, ORIGIN, OTHER, SEED, a_sealer, ask, write
 from tests.live import LiveDatabase
@@ -486,12 +488,15 @@ def test_the_command_fails_and_names_the_place(
 
 
 def test_the_regular_verification_is_kept_and_recorded(log: LiveDatabase) -> None:
-    verify_all()
+    verify_due()
     heartbeat()
     assert Verification.objects.filter(ok=True).count() == 2
     with as_an_owner_without_guards(log):
         ask_nothing(f"DELETE FROM audit_entry WHERE id = {ENTRY}")
-    verify_all()
+    verify_due()
+    assert Verification.objects.count() == 2, "it is not due again"
+    with patch("app.audit.tasks.VERIFY_EVERY", timedelta()):
+        verify_due()
     kept = Verification.objects.get(organization_id=ACME, ok=False)
     assert kept.problems[0]["place"] == "leaf 7"
     names = Entry.objects.filter(organization_id=ACME).values_list("action_name", flat=True)
