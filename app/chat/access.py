@@ -13,6 +13,7 @@ from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 
 from app.accounts.models import User
 from app.audit import access as trail
+from app.audit import disclosure
 from app.chat.models import (
     Conversation,
     Kind,
@@ -121,6 +122,11 @@ def receipt(user: User, message_id: UUID) -> tuple[MessageVersion, trail.Receipt
     found = message(user, message_id)
     version = found.versions.get(revision=found.revision)
     return version, trail.receipt(version.entry_id)
+
+
+def log_key(user: User) -> str | None:
+    """The public key of the organization’s log as a verifier key; None before there is one."""
+    return disclosure.verifier_key(user.organization_id)
 
 
 def members(user: User, conversation: UUID) -> list[Membership]:

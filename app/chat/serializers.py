@@ -255,3 +255,4 @@ class ReceiptOut(serializers.Serializer[Any]):
     checkpoint = serializers.CharField(allow_null=True)
     tree_size = serializers.IntegerField(allow_null=True)
     proof = serializers.ListField(child=serializers.CharField())
+    verifier_key = serializers.CharField(allow_null=True)

@@ -202,6 +202,7 @@ class ReceiptView(APIView):
                 "checkpoint": receipt.checkpoint,
                 "tree_size": receipt.tree_size,
                 "proof": [node.hex() for node in receipt.proof],
+                "verifier_key": access.log_key(user_of(request)) if receipt.checkpoint else None,
             }
         )
 

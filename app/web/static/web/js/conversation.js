@@ -8,6 +8,7 @@ import { html, render } from './ui/html.js';
 import { followAddress } from './ui/navigation.js';
 import { shortcuts } from './ui/shortcuts.js';
 import { Interface } from './ui/state.js';
+import { effect, untracked } from '../vendor/signals-core.js';
 
 function openSocket() {
   const url = new URL('/ws', location.href);
@@ -42,8 +43,13 @@ async function start() {
   root.replaceChildren();
   render(html`<${App} app=${app} />`, root);
   listen(app);
+  let known = false;
+  effect(() => {
+    if (known || session.store.status.value !== 'ready') return;
+    known = true;
+    untracked(() => followAddress(app));
+  });
   await session.start();
-  followAddress(app);
 }
 
 void start();

@@ -7,7 +7,7 @@ import { Dialogs } from './dialogs.js';
 import { Header } from './header.js';
 import { Pane } from './pane.js';
 import { Sidebar } from './sidebar.js';
-import { TimelineView } from './timeline.js';
+import { TimelineView, Waiting } from './timeline.js';
 import { goToList } from './navigation.js';
 import { joinConversation } from '../commands.js';
 import { parse, plainText } from '../markdown.js';
@@ -58,7 +58,7 @@ function Nothing({ id }) {
   const app = useApp();
   const { session, ui } = app;
   const status = session.store.status.value;
-  if (status === 'loading') return html`<div class="empty" role="status"><span class="hidden-visually">Loading</span></div>`;
+  if (status === 'loading') return html`<div class="conversation-waiting"><${Waiting} /></div>`;
   if (status === 'error') {
     return html`<div class="empty" role="alert"><${Icon} name="wifi-off" /><h1>Parley cannot be reached</h1><p>${session.startError.value}</p>
       <button type="button" class="button button-primary" onClick=${() => void session.restart()}>Try again</button></div>`;

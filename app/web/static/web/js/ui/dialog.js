@@ -1,13 +1,14 @@
 /** A modal dialog: the element does focus, Esc and the backdrop. */
 
-import { IconButton, html, useEffect, useRef } from './html.js';
+import { IconButton, html, useLayoutEffect, useRef } from './html.js';
 
 /**
  * @param {{title: string, close: () => void, children: any, foot?: any, onSubmit?: () => void, class?: string, bare?: boolean}} props
  */
 export function Dialog({ title, close, children, foot, onSubmit, class: extra = '', bare = false }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
+  // Before the next key arrives: what is typed after Ctrl+K belongs to the dialog.
+  useLayoutEffect(() => {
     const dialog = element.current;
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
     dialog?.showModal();

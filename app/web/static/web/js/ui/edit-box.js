@@ -1,6 +1,6 @@
 /** Editing one's own message where it stands. */
 
-import { html, useApp, useEffect, useRef, useState } from './html.js';
+import { html, useApp, useEffect, useLayoutEffect, useRef, useState } from './html.js';
 import { grow } from './writing.js';
 import { editMessage } from '../commands.js';
 import { MAX_BODY_CHARACTERS } from '../protocol.js';
@@ -12,7 +12,7 @@ export function EditBox({ message }) {
   const [error, setError] = useState('');
   const [busy, setBusy] = useState(false);
   const box = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
-  useEffect(() => {
+  useLayoutEffect(() => {
     const area = box.current;
     area?.focus();
     area?.setSelectionRange(area.value.length, area.value.length);

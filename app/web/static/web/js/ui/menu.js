@@ -1,6 +1,6 @@
 /** A button that opens a short list of actions; Esc, choosing, or a click elsewhere closes it. */
 
-import { Icon, html, useEffect, useRef, useState } from './html.js';
+import { Icon, html, useLayoutEffect, useRef, useState } from './html.js';
 
 /**
  * @param {{label: string, icon?: string, class?: string, align?: 'start' | 'end', above?: boolean, button?: any, children: any}} props
@@ -8,7 +8,7 @@ import { Icon, html, useEffect, useRef, useState } from './html.js';
 export function Menu({ label, icon = 'ellipsis', class: extra = 'button button-quiet button-icon', align = 'end', above = false, button, children }) {
   const [open, setOpen] = useState(false);
   const root = useRef(/** @type {HTMLDivElement | null} */ (null));
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return undefined;
     const close = (/** @type {Event} */ event) => {
       if (event.target instanceof Node && !root.current?.contains(event.target)) setOpen(false);

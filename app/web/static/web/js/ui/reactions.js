@@ -1,6 +1,6 @@
 /** Reactions below a message, and the small picker. */
 
-import { Icon, html, useApp, useEffect, useRef } from './html.js';
+import { Icon, html, useApp, useLayoutEffect, useRef } from './html.js';
 import { CHOICES, canDrawEmoji, emojiName, emojiText } from './emoji.js';
 import { toggleReaction } from '../commands.js';
 
@@ -20,7 +20,7 @@ export function Reactions({ message }) {
 export function EmojiPicker({ message, close }) {
   const { session, ui } = useApp();
   const root = useRef(/** @type {HTMLDivElement | null} */ (null));
-  useEffect(() => {
+  useLayoutEffect(() => {
     const picker = root.current;
     const room = picker?.closest('.timeline, .thread-list')?.getBoundingClientRect().bottom ?? innerHeight;
     if (picker && picker.getBoundingClientRect().bottom > room) picker.classList.add('is-above');

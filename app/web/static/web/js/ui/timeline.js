@@ -91,7 +91,7 @@ function Beginning({ timeline, conversation }) {
 }
 
 /** @param {{short?: boolean}} props */
-function Waiting({ short = false }) {
+export function Waiting({ short = false }) {
   return html`<div class="timeline-waiting" role="status" aria-label="Messages are loading">
     ${(short ? [1] : [1, 2, 3, 4]).map((row) => html`<div class="waiting-row" key=${row}><div class="skeleton skeleton-face"></div>
       <div class="grow"><div class="skeleton skeleton-line skeleton-44"></div><div class=${`skeleton skeleton-line skeleton-${[84, 70, 52, 76][row - 1]}`}></div></div></div>`)}
