@@ -57,11 +57,12 @@ test('every vendored file is the one that VENDORED.md names', () => {
   for (const path of scripts('static/web/vendor/')) assert.ok(named.has(path.split('/').at(-1)), path);
 });
 
-test('every icon that is asked for is in the sprite, and none else', () => {
+test('every icon that is asked for is in the sprite, and every one there is named somewhere', () => {
   const sprite = new Set([...read('static/web/icons.svg').matchAll(/<symbol id="([\w-]+)"/g)].map(([, name]) => name));
-  const sources = [...scripts('static/web/js/'), ...readdirSync(new URL('templates/', web), { recursive: true }).filter((name) => String(name).endsWith('.html')).map((name) => `templates/${name}`)].map(read).join('\n');
+  const sources = [...scripts('static/web/js/'), ...readdirSync(web, { recursive: true }).filter((name) => /\.(html|py)$/.test(String(name)))].map(read).join('\n');
   const asked = new Set([...sources.matchAll(/(?:_icon\.html" with name=|<\$\{Icon\} name=|icon=)"([\w-]+)"/g)].map(([, name]) => name));
   assert.deepEqual([...asked].filter((name) => !sprite.has(name)), []);
+  assert.deepEqual([...sprite].filter((name) => !new RegExp(`["']${name}["']`).test(sources)), []);
 });
 
 test('no module makes markup from text, evaluates text, or hashes into a circle', () => {
