@@ -47,7 +47,10 @@ class ConversationView:
 
 @dataclass(slots=True)
 class MessageView:
-    """A message with its present text; `body` is None where it was deleted or erased."""
+    """A message with its present text; `body` is None where it was deleted or erased.
+
+    `log_index` is the place in the log of the present version's entry, None until it is sealed.
+    """
 
     message: Message
     body: str | None
@@ -280,21 +283,16 @@ def _unread(memberships: Collection[int]) -> dict[UUID, int]:
 
 
 def _views(messages: Sequence[Message]) -> list[MessageView]:
-    """The messages' present texts, reactions, replies and places, in five queries at most."""
+    """The messages' present texts, reactions, replies and places, in four queries."""
     ids = [row.pk for row in messages]
     present = present_versions({row.pk: row.revision for row in messages})
     views = {
         row.pk: MessageView(row, text_of(present[row.pk]), present[row.pk].entry_id)
         for row in messages
     }
-    created = dict(
-        MessageVersion.objects.filter(message__in=ids, revision=1).values_list(
-            "message_id", "entry_id"
-        )
-    )
-    indexes = trail.leaf_indexes(created.values())
-    for pk, entry in created.items():
-        views[pk].log_index = indexes.get(entry)
+    indexes = trail.leaf_indexes([view.entry_id for view in views.values()])
+    for view in views.values():
+        view.log_index = indexes.get(view.entry_id)
     for reaction in Reaction.objects.filter(message__in=ids).order_by("pk"):
         views[reaction.message_id].reactions.setdefault(reaction.emoji, []).append(reaction.user_id)
     replied = (

@@ -25,12 +25,14 @@ from app.encryption.fields import prefetch_data_keys, token
 from app.errors import NotFound
 
 PAGE = 50
+_ROWS = {Action.ROW_CREATED, Action.ROW_UPDATED, Action.ROW_DELETED}
 
 
 @dataclass(frozen=True, slots=True)
 class TrailFilter:
     """Which entries to look at; what is None does not narrow.
 
+    Without `rows`, what the net saw of single rows is left out: a service recorded what it meant.
     `action` is an action ("message:sent") or a subject ("message"). `conversation` is an id, or
     ORGANIZATION for what happened outside of conversations.
     """
@@ -42,6 +44,7 @@ class TrailFilter:
     target: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    rows: bool = True
 
     def document(self) -> dict[str, Any]:
         """As the entry of the look holds it: only what narrows."""
@@ -53,12 +56,13 @@ class TrailFilter:
             "target": self.target,
             "since": timestamp(self.since) if self.since else None,
             "until": timestamp(self.until) if self.until else None,
+            "rows": None if self.rows else False,
         }
         return {name: value for name, value in shown.items() if value is not None}
 
     def actions(self) -> list[str] | None:
         if self.action is None:
-            return None
+            return None if self.rows else [item.value for item in Action if item not in _ROWS]
         if ":" in self.action:
             return [self.action]
         return [item.value for item in Action if item.value.startswith(f"{self.action}:")]

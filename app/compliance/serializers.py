@@ -122,7 +122,8 @@ class TrailRequest(StrictSerializer):
 def filter_from(given: dict[str, Any]) -> TrailFilter:
     """The filter in a checked request."""
     names = ("actor", "action", "conversation", "target", "since", "until")
-    return TrailFilter(outside=given["outside"], **{name: given.get(name) for name in names})
+    narrowing: dict[str, Any] = {name: given.get(name) for name in names}
+    return TrailFilter(outside=given["outside"], **narrowing)
 
 
 class EntryAnswer(serializers.Serializer[Any]):

@@ -14,6 +14,7 @@ from app.web.forms import PageForm
 from app.web.trail_words import action_choices
 
 OUTSIDE = "outside"
+WITH_ROWS = "all"
 
 
 def conversation_choices(found: list[NamedConversation]) -> list[tuple[str, str]]:
@@ -67,7 +68,10 @@ class TrailForm(PeriodForm):
     ) -> None:
         super().__init__(*args, **more)
         self._choose("who", [("", "Everybody"), *((str(p.pk), p.display_name) for p in people)])
-        self._choose("what", [("", "Everything"), *action_choices()])
+        self._choose(
+            "what",
+            [("", "All actions"), (WITH_ROWS, "All actions and row changes"), *action_choices()],
+        )
         named = conversation_choices(conversations)
         outside = (OUTSIDE, "Outside of conversations")
         self._choose("where", [("", "Everywhere"), outside, *named])
@@ -83,7 +87,8 @@ class TrailForm(PeriodForm):
         where = given["where"]
         return TrailFilter(
             actor=UUID(given["who"]) if given["who"] else None,
-            action=given["what"] or None,
+            action=None if given["what"] in {"", WITH_ROWS} else given["what"],
+            rows=bool(given["what"]),
             conversation=UUID(where) if where and where != OUTSIDE else None,
             outside=where == OUTSIDE,
             target=given["target"] or None,

@@ -46,13 +46,20 @@ def test_one_entry_shows_commitments_body_and_leaf(page: Client, ward: Ward) -> 
 
 
 def test_a_filter_that_does_not_exist_shows_nothing(page: Client, ward: Ward) -> None:
-    for query in ({"who": "x"}, {"what": "all"}, {"where": str(uuid4())}, {"since": "x"}):
+    for query in ({"who": "x"}, {"what": "nothing"}, {"where": str(uuid4())}, {"since": "x"}):
         response = page.get("/trail", query)
         assert response.status_code == 400
         assert "<tbody>" not in text_of(response)
     assert not Entry.objects.filter(action_name="trail:read").exists()
     for number in ("x", "0", "9" * 30, "-1", "٣"):
         assert page.get("/trail", {"before": number}).status_code == 404
+
+
+def test_changes_of_single_rows_are_shown_when_asked_for(page: Client, ward: Ward) -> None:
+    assert "added a row</a>" not in text_of(page.get("/trail"))
+    assert "added a row</a>" in text_of(page.get("/trail", {"what": "all"}))
+    looks = Entry.objects.filter(action_name="trail:read").order_by("id")
+    assert [look.document["parameters"]["filter"] for look in looks] == [{"rows": False}, {}]
 
 
 def test_opening_the_trail_is_itself_in_the_trail(page: Client, olga: User) -> None:

@@ -379,7 +379,7 @@ def react(*, user: User, message_id: UUID, emoji: str, on: bool) -> None:
         Action.REACTION_ADDED if on else Action.REACTION_REMOVED,
         organization=user.organization_id,
         actor=user.actor,
-        target=_target(message),
+        target=Target("reaction", str(message.pk), str(message.conversation_id)),
         scope=message.conversation_id,
         parameters={"emoji": emoji},
     )

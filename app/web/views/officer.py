@@ -43,7 +43,7 @@ def trail(request: HttpRequest, user: User) -> HttpResponse:
         "state": state_of_log(user),
         "rows": [row(entry, found.indexes.get(entry.pk), names) for entry in found.entries],
         "entry": _chosen(request, user, names),
-        "narrowed": valid and form.filter() != TrailFilter(),
+        "narrowed": valid and form.filter() not in {TrailFilter(), TrailFilter(rows=False)},
         "query": urlencode(kept),
         "older": urlencode([*kept, ("before", found.last_id)]) if found.more else None,
         "newest": "before" in request.GET,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { forgetOthers } from '../../../app/web/static/web/js/drafts.js';
 import { Outbox } from '../../../app/web/static/web/js/outbox.js';
 import { FakeClock, FakeStorage, settled } from './fakes.js';
 
@@ -130,4 +131,14 @@ test('a device without room still sends', async () => {
   write(outbox, 'hello');
   await settled();
   assert.deepEqual(delivered, ['hello']);
+});
+
+test('on a shared device the next person finds nothing of the last one', async () => {
+  const storage = new FakeStorage();
+  storage.setItem('parley:draft:alice:c', 'half a thought');
+  storage.setItem('parley:outbox:alice:1', '{}');
+  storage.setItem('parley:draft:bob:c', 'his own');
+  storage.setItem('appearance', 'dark');
+  forgetOthers(storage, 'bob');
+  assert.deepEqual([...Array(storage.length).keys()].map((index) => storage.key(index)).sort(), ['appearance', 'parley:draft:bob:c']);
 });

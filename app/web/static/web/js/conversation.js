@@ -1,6 +1,7 @@
 /** Starts the conversation page with what the server put into it. */
 
 import { Api } from './api.js';
+import { forgetOthers } from './drafts.js';
 import { SUBPROTOCOL } from './protocol.js';
 import { Session } from './session.js';
 import { App } from './ui/app.js';
@@ -35,6 +36,7 @@ function listen(app) {
 async function start() {
   /** @type {Parley.Boot} */
   const boot = JSON.parse(document.getElementById('boot')?.textContent ?? '{}');
+  forgetOthers(localStorage, boot.me.id);
   const csrf = () => document.querySelector('meta[name="csrf-token"]')?.getAttribute('content') ?? '';
   const session = new Session({ me: boot.me, api: new Api({ csrf }), openSocket, storage: localStorage });
   const app = { session, ui: new Interface(localStorage) };

@@ -47,6 +47,20 @@ export class Drafts {
 }
 
 /**
+ * Removes what somebody else left on a shared device, drafts and unsent messages alike: their
+ * session may have ended without them, and then nothing wiped it.
+ * @param {Parley.KeyValue} storage
+ * @param {string} user who is signed in now
+ */
+export function forgetOthers(storage, user) {
+  for (const kind of ['draft', 'outbox']) {
+    for (const key of keys(storage, `parley:${kind}:`)) {
+      if (!key.startsWith(`parley:${kind}:${user}:`)) storage.removeItem(key);
+    }
+  }
+}
+
+/**
  * @param {Parley.KeyValue} storage
  * @param {string} prefix
  * @returns {string[]}
