@@ -1,9 +1,7 @@
 """The conversation page as people use it: two at a time, offline, by keyboard, on a phone."""
 
 import json
-import os
 import re
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,14 +11,13 @@ from app.accounts.models import User
 from app.chat.models import Conversation
 from app.chat.services.messages import Draft, send_messages
 from app.realtime.protocol import Ack
-from app.settings.base import BASE_DIR
 from tests.cast import PASSWORD, address
 from tests.server import WebServer
+from tests.web.axe import EXAMINED, bring_axe, serious_faults
 from tests.web.conftest import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-AXE = BASE_DIR / "node_modules" / "axe-core" / "axe.min.js"
 IN_LOG = re.compile(r"in log · \d+")
 
 
@@ -292,11 +289,8 @@ def small_targets(page: Page) -> list[str]:
 def test_no_state_of_the_page_has_a_serious_fault_of_access(
     visit: Visit, ward: Conversation
 ) -> None:
-    if not AXE.exists():
-        assert not os.environ.get("CI"), "npm ci brings axe-core"
-        pytest.skip("axe-core is not here: npm ci")
-    page = visit("alice", bypass_csp=True, reduced_motion="reduce")
-    page.add_script_tag(path=AXE)
+    page = visit("alice", **EXAMINED)
+    bring_axe(page)
     faults: dict[str, list[str]] = {}
 
     def look(state: str) -> None:
@@ -339,20 +333,6 @@ def test_no_state_of_the_page_has_a_serious_fault_of_access(
     expect(page.get_by_text("You are offline since")).to_be_visible()
     look("offline")
     assert {state: found for state, found in faults.items() if found} == {}
-
-
-def serious_faults(page: Page) -> list[str]:
-    """What axe calls serious or critical under WCAG 2.2 A and AA."""
-    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-    found: dict[str, Any] = page.evaluate(
-        "(tags) => axe.run(document, { runOnly: { type: 'tag', values: tags } })", tags
-    )
-    return [
-        f"{fault['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
-        for fault in found["violations"]
-        if fault["impact"] in {"serious", "critical"}
-        for node in fault["nodes"]
-    ]
 
 
 def test_signing_out_elsewhere_is_told_and_the_draft_is_kept(

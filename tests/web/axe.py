@@ -1,0 +1,36 @@
+"""axe-core in a page: what is hard or impossible for people who cannot see or point well."""
+
+import os
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from app.settings.base import BASE_DIR
+
+AXE = BASE_DIR / "node_modules" / "axe-core" / "axe.min.js"
+
+EXAMINED: dict[str, Any] = {"bypass_csp": True, "reduced_motion": "reduce"}
+"""Options of a browser's context in which axe can be run: our policy would refuse its script."""
+
+
+def bring_axe(page: Page) -> None:
+    """Load axe into the page; without it the test is left out, but never in CI."""
+    if not AXE.exists():
+        assert not os.environ.get("CI"), "npm ci brings axe-core"
+        pytest.skip("axe-core is not here: npm ci")
+    page.add_script_tag(path=AXE)
+
+
+def serious_faults(page: Page) -> list[str]:
+    """What axe calls serious or critical under WCAG 2.2 A and AA."""
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+    found: dict[str, Any] = page.evaluate(
+        "(tags) => axe.run(document, { runOnly: { type: 'tag', values: tags } })", tags
+    )
+    return [
+        f"{fault['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+        for fault in found["violations"]
+        if fault["impact"] in {"serious", "critical"}
+        for node in fault["nodes"]
+    ]

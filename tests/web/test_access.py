@@ -1,0 +1,58 @@
+"""Every page that is not the conversation: no serious fault of access, in light and dark, wide
+and narrow, and nothing that has to be scrolled sideways."""
+
+import pytest
+from playwright.sync_api import Page
+
+from app.accounts.models import User
+from app.compliance.scope import Scope
+from app.compliance.services import request_export
+from tests.web.axe import EXAMINED, bring_axe, serious_faults
+from tests.web.conftest import Visit
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
+PAGES = {
+    "alice": ["/settings", "/no-such-page", "/trail"],
+    "ada": ["/people", "/people/{bob}", "/invitations"],
+    "olga": ["/trail", "/trail?entry=1#entry", "/exports", "/exports/new", "/exports/{export}"],
+}
+
+
+@pytest.fixture
+def names(alice: User, bob: User, ada: User, olga: User, oscar: User) -> dict[str, str]:
+    export = request_export(officer=olga, scope=Scope(), reason="A complaint.")
+    return {"bob": str(bob.pk), "export": str(export.pk)}
+
+
+def examine(page: Page, path: str) -> dict[str, list[str]]:
+    page.goto(path)
+    bring_axe(page)
+    found: dict[str, list[str]] = {}
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        for theme in ("light", "dark"):
+            page.evaluate("(theme) => { document.documentElement.dataset.theme = theme }", theme)
+            faults = serious_faults(page)
+            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+                faults.append("has to be scrolled sideways")
+            if faults:
+                found[f"{path} {size} {theme}"] = faults
+    return found
+
+
+@pytest.mark.parametrize("person", PAGES)
+def test_no_page_has_a_serious_fault_of_access(
+    person: str, names: dict[str, str], visit: Visit
+) -> None:
+    page = visit(person, **EXAMINED)
+    for path in PAGES[person]:
+        assert examine(page, path.format(**names)) == {}
+
+
+def test_signing_in_has_no_serious_fault_of_access(names: dict[str, str], visit: Visit) -> None:
+    page = visit("alice", **EXAMINED)
+    page.context.clear_cookies()
+    assert examine(page, "/sign-in") == {}
+    assert examine(page, "/invitation/no-such-code") == {}
