@@ -3,8 +3,9 @@
 Who is not a member gets NotFound, as if there were nothing: existence is information.
 """
 
+import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -23,10 +24,13 @@ from app.chat.models import (
     Reaction,
     VersionKind,
 )
+from app.encryption.envelope import Fault
 from app.encryption.fields import SealError, prefetch_data_keys, token
-from app.errors import NotFound
+from app.errors import NotFound, Unavailable
 from app.realtime.access import Place, places
 from app.realtime.services import conversation_stream
+
+logger = logging.getLogger(__name__)
 
 PAGE = 50
 MAX_PAGE = 200
@@ -317,13 +321,25 @@ def present_versions(revisions: dict[UUID, int]) -> dict[UUID, MessageVersion]:
 
 
 def text_of(version: MessageVersion) -> str | None:
-    """What the version says; None where it is a deletion or its data key was destroyed."""
+    """What the version says; None where it is a deletion, or cannot be read: see `readable`."""
+    return readable(lambda: version.body, version.pk)
+
+
+def readable(open_text: Callable[[], str | None], version: UUID) -> str | None:
+    """What `open_text` returns, or None where nothing can be read any more.
+
+    One row that was tampered with must not take the others' page away: it is logged, and
+    `audit_verify` and exports name it. Raises Unavailable while keys are not to be had.
+    """
     try:
-        return version.body
+        return open_text()
     except SealError as error:
-        if error.erased:
-            return None
-        raise
+        if error.code == Fault.KEY_UNAVAILABLE:
+            raise Unavailable from error
+        if not error.erased:
+            told = {"version": str(version), "fault": str(error.code)}
+            logger.error("message_unreadable", extra=told)
+        return None
 
 
 def _tokens(rows: Iterable[MessageVersion]) -> list[str]:

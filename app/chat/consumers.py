@@ -7,9 +7,8 @@ from msgspec import Struct
 
 from app.accounts.models import User
 from app.audit.context import Origin, acting_as, acting_from
-from app.chat import access
-from app.chat.services import conversations, messages
-from app.chat.services.messages import Draft
+from app.chat import access, services
+from app.chat.services import Draft
 from app.errors import DomainError, Invalid, NotFound, Unauthenticated
 from app.realtime import protocol
 from app.realtime.protocol import AnyCommand, SendData
@@ -21,15 +20,15 @@ def execute(user: User, whence: Origin, command: AnyCommand) -> Struct:
     with acting_from(whence), acting_as(user.actor):
         match command:
             case protocol.Edit(d=d):
-                return messages.edit_message(
+                return services.edit_message(
                     editor=user, message_id=UUID(d.id), body=d.body, revision=d.revision
                 )
             case protocol.Delete(d=d):
-                messages.delete_message(editor=user, message_id=UUID(d.id))
+                services.delete_message(editor=user, message_id=UUID(d.id))
             case protocol.React(d=d):
-                messages.react(user=user, message_id=UUID(d.id), emoji=d.emoji, on=d.on)
+                services.react(user=user, message_id=UUID(d.id), emoji=d.emoji, on=d.on)
             case protocol.Read(d=d):
-                return conversations.mark_read(
+                return services.mark_read(
                     user=user, conversation_id=UUID(d.conversation), offset=d.offset
                 )
             case _:
@@ -53,7 +52,7 @@ def send_many(
         )
         for principal, data in known
     ]
-    outcomes = iter(messages.send_messages(drafts)) if drafts else iter(())
+    outcomes = iter(services.send_messages(drafts)) if drafts else iter(())
     return [
         next(outcomes) if principal.user in users else Unauthenticated() for principal, _ in sends
     ]

@@ -6,8 +6,7 @@ from uuid import UUID, uuid4
 from app.accounts.models import Role, User
 from app.accounts.services import add_user, found_organization
 from app.chat.models import Conversation, Kind
-from app.chat.services.conversations import start_conversation
-from app.chat.services.messages import Draft, edit_message, react, send_message
+from app.chat.services import Draft, edit_message, react, send_message, start_conversation
 
 SLUG = "northside"
 PASSWORD = "demonstration-only"  # noqa: S105 - printed at every start, for invented people

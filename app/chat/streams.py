@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from app.chat.access import text_of
+from app.chat.access import readable, text_of
 from app.chat.models import MessageVersion
-from app.encryption.fields import SealError, open_token, prefetch_data_keys, token
+from app.encryption.fields import open_token, prefetch_data_keys, token
 from app.realtime.log import Event
 
 _WITH_TEXT = {"message.created", "message.edited"}
@@ -27,7 +27,7 @@ def open_bodies(events: Sequence[Event]) -> None:
 
 
 def _hinted_text(event: Event, sealed: str, organization: str, version: str) -> str | None:
-    try:
+    def open_it() -> str:
         return open_token(
             sealed,
             organization=UUID(organization),
@@ -37,10 +37,8 @@ def _hinted_text(event: Event, sealed: str, organization: str, version: str) -> 
             conversation=UUID(event.stream.partition(":")[2]),
             revision=event.data["revision"],
         ).text
-    except SealError as error:
-        if error.erased:
-            return None
-        raise
+
+    return readable(open_it, UUID(version))
 
 
 def _fill_from_rows(events: list[Event]) -> None:

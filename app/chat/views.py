@@ -12,10 +12,9 @@ from app.accounts.identity import user_of
 from app.accounts.rest import parsed
 from app.accounts.schema import answers
 from app.audit.leaves import timestamp
-from app.chat import access
+from app.chat import access, services
 from app.chat import serializers as shapes
-from app.chat.services import conversations, messages
-from app.chat.services.messages import Draft
+from app.chat.services import Draft
 
 
 class ConversationsView(APIView):
@@ -44,7 +43,7 @@ class ConversationsView(APIView):
     def post(self, request: Request) -> Response:
         """Begin a conversation; a direct one of the same people is found again (200)."""
         asked = parsed(shapes.StartConversation, request)
-        found, new = conversations.start_conversation(
+        found, new = services.start_conversation(
             creator=user_of(request),
             kind=asked["kind"],
             name=asked.get("name", ""),
@@ -71,7 +70,7 @@ class ConversationView(APIView):
         """Rename it or change its topic (owners)."""
         user = user_of(request)
         asked = parsed(shapes.ChangeConversation, request)
-        conversations.change_conversation(user=user, conversation_id=conversation, **asked)
+        services.change_conversation(user=user, conversation_id=conversation, **asked)
         return Response(shapes.ConversationOut(access.conversation(user, conversation)).data)
 
 
@@ -83,7 +82,7 @@ class JoinView(APIView):
     def post(self, request: Request, conversation: UUID) -> Response:
         """Join a public conversation."""
         user = user_of(request)
-        conversations.join(user=user, conversation_id=conversation)
+        services.join(user=user, conversation_id=conversation)
         return Response(shapes.ConversationOut(access.conversation(user, conversation)).data)
 
 
@@ -91,7 +90,7 @@ class LeaveView(APIView):
     @extend_schema(request=None, responses=answers({204: None}, 400, 401, 403, 404, 409, 413, 415))
     def post(self, request: Request, conversation: UUID) -> Response:
         """Leave a conversation."""
-        conversations.leave(user=user_of(request), conversation_id=conversation)
+        services.leave(user=user_of(request), conversation_id=conversation)
         return Response(status=204)
 
 
@@ -108,7 +107,7 @@ class MembersView(APIView):
     def post(self, request: Request, conversation: UUID) -> Response:
         """Bring somebody in."""
         asked = parsed(shapes.AddMember, request)
-        conversations.add_member(
+        services.add_member(
             by=user_of(request), conversation_id=conversation, user_id=asked["user"]
         )
         return Response(status=204)
@@ -118,7 +117,7 @@ class MemberView(APIView):
     @extend_schema(responses=answers({204: None}, 401, 403, 404, 409))
     def delete(self, request: Request, conversation: UUID, user: UUID) -> Response:
         """Put somebody out (owners)."""
-        conversations.remove_member(by=user_of(request), conversation_id=conversation, user_id=user)
+        services.remove_member(by=user_of(request), conversation_id=conversation, user_id=user)
         return Response(status=204)
 
 
@@ -140,7 +139,7 @@ class MessagesView(APIView):
     def post(self, request: Request, conversation: UUID) -> Response:
         """Send a message. The same id sent again gets the same acknowledgement."""
         asked = parsed(shapes.SendMessage, request)
-        ack = messages.send_message(
+        ack = services.send_message(
             Draft(
                 author=user_of(request),
                 conversation=conversation,
@@ -166,13 +165,13 @@ class MessageView(APIView):
     def patch(self, request: Request, message: UUID) -> Response:
         """Give my message another text; 409 if it is not the one that I saw."""
         asked = parsed(shapes.EditMessage, request)
-        ack = messages.edit_message(editor=user_of(request), message_id=message, **asked)
+        ack = services.edit_message(editor=user_of(request), message_id=message, **asked)
         return Response(msgspec.to_builtins(ack))
 
     @extend_schema(responses=answers({204: None}, 401, 403, 404, 409))
     def delete(self, request: Request, message: UUID) -> Response:
         """Take my message away; its versions are kept, sealed."""
-        messages.delete_message(editor=user_of(request), message_id=message)
+        services.delete_message(editor=user_of(request), message_id=message)
         return Response(status=204)
 
 
@@ -211,13 +210,13 @@ class ReactionView(APIView):
     @extend_schema(request=None, responses=answers({204: None}, 400, 401, 403, 404, 409, 413, 415))
     def put(self, request: Request, message: UUID, emoji: str) -> Response:
         """React to a message."""
-        messages.react(user=user_of(request), message_id=message, emoji=emoji, on=True)
+        services.react(user=user_of(request), message_id=message, emoji=emoji, on=True)
         return Response(status=204)
 
     @extend_schema(responses=answers({204: None}, 400, 401, 403, 404, 409))
     def delete(self, request: Request, message: UUID, emoji: str) -> Response:
         """Take my reaction back."""
-        messages.react(user=user_of(request), message_id=message, emoji=emoji, on=False)
+        services.react(user=user_of(request), message_id=message, emoji=emoji, on=False)
         return Response(status=204)
 
 
@@ -229,7 +228,7 @@ class ReadView(APIView):
     def post(self, request: Request, conversation: UUID) -> Response:
         """Say up to where I have read."""
         asked = parsed(shapes.MarkRead, request)
-        state = conversations.mark_read(
+        state = services.mark_read(
             user=user_of(request), conversation_id=conversation, offset=asked["offset"]
         )
         return Response(msgspec.to_builtins(state))

@@ -14,10 +14,8 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import redis.asyncio
-import redis.exceptions
-
 from app.realtime import hints, protocol
+from app.realtime.follower import Follower
 from app.realtime.log import Event, Wanted, ensure_streams, read_log
 from app.realtime.services import Principal
 
@@ -67,7 +65,6 @@ class Hub:
     def __init__(
         self, *, redis_url: str, in_thread: InThread, open_bodies: OpenBodies, authorize: Authorize
     ) -> None:
-        self._redis_url = redis_url
         self._in_thread = in_thread
         self._open_bodies = open_bodies
         self._authorize = authorize
@@ -76,7 +73,12 @@ class Hub:
         self._suspect: set[str] = set()
         self._attachments: list[Attachment] = []
         self._wake = asyncio.Event()
-        self._pubsub: redis.asyncio.client.PubSub | None = None
+        self._follower = Follower(
+            redis_url,
+            streams=lambda: self._channels,
+            heard=lambda name, payload: self._hear([(name, payload)]),
+            caught_up_from=lambda stream: self._check([stream]),
+        )
         self._loop = asyncio.get_running_loop()
         self.on_control: Callable[[dict[str, Any]], None] = lambda _: None
 
@@ -86,7 +88,7 @@ class Hub:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pump())
-                tasks.create_task(self._follow_redis())
+                tasks.create_task(self._follower.run())
                 tasks.create_task(self._check_positions())
         finally:
             hints.local_listeners.remove(self._heard_locally)
@@ -118,8 +120,11 @@ class Hub:
             return
         channel.sockets.discard(socket)
         if not channel.sockets:
-            del self._channels[stream]
-            self._redis_soon("unsubscribe", stream)
+            self._forget(stream)
+
+    def _forget(self, stream: str) -> Channel:
+        self._follower.unsubscribe(stream)
+        return self._channels.pop(stream)
 
     # What arrives.
 
@@ -263,13 +268,13 @@ class Hub:
         if event.type == "member.left":
             # Whoever was removed hears that, and nothing more: also on sockets open now.
             gone = {socket for socket in channel.sockets if socket.user == event.data["user"]}
-            channel.sockets -= gone
             for socket in gone:
                 socket.detached(event.stream)
+                self.detach(socket, event.stream)
 
     def _resync(self, stream: str) -> None:
         """The history here is not the one that was followed: everyone loads it again."""
-        channel = self._channels.pop(stream)
+        channel = self._forget(stream)
         frame = protocol.encode(protocol.Resync({"s": stream}))
         for socket in channel.sockets:
             socket.offer(frame)
@@ -279,7 +284,7 @@ class Hub:
         channel = self._channels.get(attachment.stream)
         if channel is None:
             channel = self._channels[attachment.stream] = Channel(epoch, top)
-            self._redis_soon("subscribe", attachment.stream)
+            self._follower.subscribe(attachment.stream)
         known = attachment.position
         recovered = (
             known is not None
@@ -295,66 +300,16 @@ class Hub:
                     attachment.socket.offer(event.frame())
         attachment.done.set_result(None)
 
-    # Redis, and doing without.
-
-    def _redis_soon(self, verb: str, stream: str) -> None:
-        if self._pubsub is not None:
-            task = self._loop.create_task(self._tell_redis(self._pubsub, verb, stream))
-            _background.add(task)
-            task.add_done_callback(_background.discard)
-
-    async def _tell_redis(
-        self, pubsub: redis.asyncio.client.PubSub, verb: str, stream: str
-    ) -> None:
-        try:
-            await getattr(pubsub, verb)(hints.STREAM_CHANNEL + stream)
-        except (redis.exceptions.RedisError, OSError) as error:
-            # The reader of the same connection notices too, and subscribes to all again.
-            logger.warning("redis_unavailable", extra={"error": type(error).__name__})
-
-    async def _follow_redis(self) -> None:
-        pause = 0.1
-        while True:
-            client = redis.asyncio.Redis.from_url(self._redis_url, socket_connect_timeout=2)
-            try:
-                async with client.pubsub() as pubsub:
-                    await pubsub.subscribe(hints.CONTROL_CHANNEL, hints.LOG_CHANNEL)
-                    # From here on a new channel subscribes by itself; those that are there do now.
-                    self._pubsub = pubsub
-                    if names := [hints.STREAM_CHANNEL + name for name in self._channels]:
-                        await pubsub.subscribe(*names)
-                    pause = 0.1
-                    await self._listen(pubsub)
-            except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
-                logger.warning("redis_unavailable", extra={"error": type(error).__name__})
-            finally:
-                self._pubsub = None
-                await client.aclose()
-            await asyncio.sleep(_jitter(0, pause))
-            pause = min(pause * 2, 2.0)
-
-    async def _listen(self, pubsub: redis.asyncio.client.PubSub) -> None:
-        """Hear messages until the connection breaks; a silent one is asked for a sign."""
-        while True:
-            message = await pubsub.get_message(timeout=5.0)
-            if message is None:
-                await pubsub.ping()
-            elif message["type"] == "message":
-                self._hear([(message["channel"].decode(), message["data"])])
-            elif message["type"] == "subscribe":
-                # Only from here on do hints arrive: what was committed before, since the
-                # stream was read, is in the log.
-                name = message["channel"].decode().removeprefix(hints.STREAM_CHANNEL)
-                self._check([name])
+    # Doing without hints.
 
     async def _check_positions(self) -> None:
         """Find a lost last hint, which no later one would reveal."""
         while True:
-            bounds = CHECK_SECONDS_WITHOUT_REDIS if self._pubsub is None else CHECK_SECONDS
+            bounds = CHECK_SECONDS_WITHOUT_REDIS if not self._follower.connected else CHECK_SECONDS
             deadline = self._loop.time() + _jitter(*bounds)
             while self._loop.time() < deadline:
                 await asyncio.sleep(0.25)
-                if self._pubsub is None and bounds is CHECK_SECONDS:
+                if not self._follower.connected and bounds is CHECK_SECONDS:
                     break
             self._check_all()
 
@@ -370,9 +325,6 @@ class Hub:
 
 def _jitter(low: float, high: float) -> float:
     return random.uniform(low, high)  # noqa: S311 - spreads load, guards nothing
-
-
-_background: set[asyncio.Task[None]] = set()
 
 
 def _following(channel: Channel, events: list[Event]) -> list[Event] | None:

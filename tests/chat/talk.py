@@ -4,8 +4,7 @@ from uuid import UUID, uuid4
 
 from app.accounts.models import User
 from app.chat.models import Conversation
-from app.chat.services.conversations import start_conversation
-from app.chat.services.messages import Draft, send_message
+from app.chat.services import Draft, send_message, start_conversation
 from app.realtime.protocol import Ack
 
 

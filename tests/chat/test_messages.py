@@ -9,9 +9,9 @@ from app.accounts.models import User
 from app.audit.models import Entry
 from app.chat import access
 from app.chat.models import MessageVersion, VersionKind
-from app.chat.services import conversations
-from app.chat.services.messages import (
+from app.chat.services import (
     Draft,
+    conversations,
     delete_message,
     edit_message,
     react,
@@ -274,8 +274,24 @@ def test_if_the_trail_cannot_be_written_nothing_is_sent(
     def broken(records: object) -> None:
         raise RuntimeError("the trail is full")
 
-    monkeypatch.setattr("app.chat.services.messages.record_many", broken)
+    monkeypatch.setattr("app.chat.services.sending.record_many", broken)
     with pytest.raises(RuntimeError):
         send_message(Draft(alice, ward.pk, uuid4(), "unseen"))
     assert access.timeline(bob, ward.pk).messages == []
     assert not StreamEvent.objects.filter(type="message.created").exists()
+
+
+def test_a_row_that_was_tampered_with_takes_only_its_own_text_away(
+    alice: User, bob: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    ward = room(alice, bob)
+    acks = [say(alice, ward, text) for text in ("one", "two", "three")]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE chat_messageversion SET body = (SELECT body FROM chat_messageversion "
+            "WHERE message_id = %s) WHERE message_id = %s",
+            [acks[0].id, acks[1].id],
+        )
+    assert [view.body for view in access.timeline(bob, ward.pk).messages] == ["one", None, "three"]
+    assert [record.message for record in caplog.records] == ["message_unreadable"]
+    assert "one" not in caplog.text

@@ -11,7 +11,7 @@ from pytest_django import Settings
 import app.celery  # noqa: F401 - jobs go to the test's Redis, where nobody takes them
 from app.accounts.models import User
 from app.chat.models import Conversation
-from app.chat.services.messages import delete_message, edit_message, react
+from app.chat.services import delete_message, edit_message, react
 from app.compliance.models import ExportRequest
 from app.compliance.scope import Scope
 from app.compliance.services import approve_export, request_export

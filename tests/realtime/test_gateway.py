@@ -5,6 +5,7 @@ import time
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -260,3 +261,21 @@ def test_a_burst_is_acknowledged_in_order(server: WebServer, alice: User, bob: U
         assert [b.push("message.created")["d"]["body"] for _ in numbers] == [
             str(number) for number in range(50)
         ]
+
+
+def test_a_row_that_was_tampered_with_does_not_stop_the_stream(
+    server: WebServer, alice: User, bob: User
+) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, bob) as b:
+        seen = b.sub(stream(ward))
+    first, second = say(alice, ward, "one"), say(alice, ward, "two")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE chat_messageversion SET body = 'cv1.forged' WHERE message_id = %s", [first.id]
+        )
+    with connected(server.base_url, bob) as b:
+        assert b.sub(stream(ward), seen["e"], seen["o"])["recovered"]
+        bodies = [b.push("message.created")["d"]["body"] for _ in range(2)]
+        assert bodies == [None, "two"]
+        assert b.send(ward.pk, "and on")["offset"] == second.offset + 1

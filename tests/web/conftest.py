@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, s
 
 from app.accounts.models import User
 from app.chat.models import Conversation
-from app.chat.services.conversations import start_conversation
+from app.chat.services import start_conversation
 from tests.cast import PASSWORD, address
 from tests.server import SealerProcess, WebServer
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from app.accounts.models import User
 from app.chat.models import Conversation
-from app.chat.services.messages import Draft, send_messages
+from app.chat.services import Draft, send_messages
 from app.realtime.protocol import Ack
 from tests.cast import PASSWORD, address
 from tests.server import WebServer
