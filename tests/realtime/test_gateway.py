@@ -2,10 +2,12 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
 from django.db import connection
+from redis import Redis
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -279,3 +281,43 @@ def test_a_row_that_was_tampered_with_does_not_stop_the_stream(
         bodies = [b.push("message.created")["d"]["body"] for _ in range(2)]
         assert bodies == [None, "two"]
         assert b.send(ward.pk, "and on")["offset"] == second.offset + 1
+
+
+def test_hints_that_are_lost_on_the_way_are_read_from_the_log(
+    server: WebServer, alice: User, bob: User, request: pytest.FixtureRequest
+) -> None:
+    redis = request.getfixturevalue("redis_server")
+    ward = room(alice, bob)
+    with connected(server.base_url, bob) as b, Redis.from_url(redis.url) as client:
+        b.sub(stream(ward))
+        for round_ in range(4):
+            client.client_kill_filter(_type="pubsub")
+            for number in range(3):
+                say(alice, ward, f"{round_}.{number}")
+        bodies = [b.push("message.created", timeout=30)["d"]["body"] for _ in range(12)]
+    assert bodies == [f"{round_}.{number}" for round_ in range(4) for number in range(3)]
+
+
+def test_with_many_writers_everybody_sees_the_same_order_without_gaps(
+    server: WebServer, alice: User, bob: User
+) -> None:
+    ward = room(alice, bob)
+
+    def write(writer: int) -> None:
+        try:
+            for number in range(5):
+                say((alice, bob)[writer % 2], ward, f"{writer}.{number}")
+        finally:
+            connection.close()
+
+    with connected(server.base_url, alice) as a, connected(server.base_url, bob) as b:
+        start = a.sub(stream(ward))["o"]
+        b.sub(stream(ward))
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(write, range(8)))
+        seen = [[each.push("message.created", timeout=30) for _ in range(40)] for each in (a, b)]
+    assert [push["o"] for push in seen[0]] == list(range(start + 1, start + 41))
+    assert seen[0] == seen[1]
+    for writer in range(8):
+        own = [push["d"]["body"] for push in seen[0] if push["d"]["body"].startswith(f"{writer}.")]
+        assert own == sorted(own)
