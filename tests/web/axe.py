@@ -22,6 +22,21 @@ def bring_axe(page: Page) -> None:
     page.add_script_tag(path=AXE)
 
 
+def put_in_theme(page: Page, theme: str) -> None:
+    """Light or dark, and wait until no colour is on its way any more."""
+    page.evaluate(
+        """async (theme) => {
+            document.documentElement.dataset.theme = theme
+            const frame = () => new Promise((done) => requestAnimationFrame(done))
+            await frame()
+            const moving = document.getAnimations().filter((one) => one instanceof CSSTransition)
+            await Promise.allSettled(moving.map((one) => one.finished))
+            await frame()
+        }""",
+        theme,
+    )
+
+
 def serious_faults(page: Page) -> list[str]:
     """What axe calls serious or critical under WCAG 2.2 A and AA."""
     tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]

@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 from app.accounts.models import User
 from app.compliance.scope import Scope
 from app.compliance.services import request_export
-from tests.web.axe import EXAMINED, bring_axe, serious_faults
+from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.conftest import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -33,7 +33,7 @@ def examine(page: Page, path: str) -> dict[str, list[str]]:
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
         for theme in ("light", "dark"):
-            page.evaluate("(theme) => { document.documentElement.dataset.theme = theme }", theme)
+            put_in_theme(page, theme)
             faults = serious_faults(page)
             if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
                 faults.append("has to be scrolled sideways")

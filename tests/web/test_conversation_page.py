@@ -13,7 +13,7 @@ from app.chat.services import Draft, send_messages
 from app.realtime.protocol import Ack
 from tests.cast import PASSWORD, address
 from tests.server import WebServer
-from tests.web.axe import EXAMINED, bring_axe, serious_faults
+from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.conftest import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -295,7 +295,7 @@ def test_no_state_of_the_page_has_a_serious_fault_of_access(
 
     def look(state: str) -> None:
         for theme in ("light", "dark"):
-            page.evaluate("(theme) => { document.documentElement.dataset.theme = theme }", theme)
+            put_in_theme(page, theme)
             faults[f"{state}, {theme}"] = serious_faults(page)
 
     write(
