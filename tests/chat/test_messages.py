@@ -3,7 +3,7 @@
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from app.accounts.models import User
 from app.audit.models import Entry
@@ -23,6 +23,7 @@ from app.errors import Conflict, Invalid, NotFound
 from app.realtime.models import StreamEvent
 from app.realtime.protocol import Ack
 from tests.chat.talk import room, say
+from tests.live import LiveDatabase
 
 
 def entries(action: str) -> list[Entry]:
@@ -295,3 +296,18 @@ def test_a_row_that_was_tampered_with_takes_only_its_own_text_away(
     assert [view.body for view in access.timeline(bob, ward.pk).messages] == ["one", None, "three"]
     assert [record.message for record in caplog.records] == ["message_unreadable"]
     assert "one" not in caplog.text
+
+
+@pytest.mark.parametrize("table", ["chat_message", "chat_messageversion", "chat_membership"])
+@pytest.mark.parametrize("means", ["DELETE FROM", "TRUNCATE"])
+def test_the_database_refuses_to_delete_what_was_said(
+    means: str, table: str, live_db: LiveDatabase, alice: User, bob: User
+) -> None:
+    say(alice, room(alice, bob), "kept")
+    cascade = " CASCADE" if means == "TRUNCATE" else ""
+    with (
+        live_db.acting_as("owner"),
+        pytest.raises(DatabaseError, match="refused"),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"{means} {table}{cascade}")

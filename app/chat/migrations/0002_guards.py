@@ -9,13 +9,26 @@ EXECUTE FUNCTION parley_require_entry('message', 'message_id', 'entry_id');
 ALTER TABLE chat_messageversion ENABLE ALWAYS TRIGGER chat_messageversion_entry;
 """
 
+# Triggers, not rights: a later grant on all tables would give the right back unseen.
 KEEP = """
-DO $$ BEGIN
-    REVOKE DELETE ON chat_message, chat_messageversion, chat_membership FROM parley_app;
-EXCEPTION
-    -- where roles may not be made, `audit_status` says so
-    WHEN undefined_object THEN NULL;
-END $$
+CREATE FUNCTION chat_refuse_deletion() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what was said is kept: % on % refused', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER chat_message_kept BEFORE DELETE OR TRUNCATE ON chat_message
+    FOR EACH STATEMENT EXECUTE FUNCTION chat_refuse_deletion();
+CREATE TRIGGER chat_messageversion_kept BEFORE DELETE OR TRUNCATE ON chat_messageversion
+    FOR EACH STATEMENT EXECUTE FUNCTION chat_refuse_deletion();
+CREATE TRIGGER chat_membership_kept BEFORE DELETE OR TRUNCATE ON chat_membership
+    FOR EACH STATEMENT EXECUTE FUNCTION chat_refuse_deletion();
+"""
+
+RELEASE = """
+DROP TRIGGER chat_message_kept ON chat_message;
+DROP TRIGGER chat_messageversion_kept ON chat_messageversion;
+DROP TRIGGER chat_membership_kept ON chat_membership;
+DROP FUNCTION chat_refuse_deletion();
 """
 
 
@@ -24,5 +37,5 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(REQUIRE, "DROP TRIGGER chat_messageversion_entry ON chat_messageversion"),
-        migrations.RunSQL(KEEP, migrations.RunSQL.noop),
+        migrations.RunSQL(KEEP, RELEASE),
     ]

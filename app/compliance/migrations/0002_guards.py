@@ -21,13 +21,20 @@ DROP TRIGGER compliance_export_requested ON compliance_exportrequest;
 DROP TRIGGER compliance_export_decided ON compliance_exportrequest;
 """
 
+# Triggers, not rights: a later grant on all tables would give the right back unseen.
 KEEP = """
-DO $$ BEGIN
-    REVOKE DELETE ON compliance_exportrequest FROM parley_app;
-EXCEPTION
-    -- where roles may not be made, `audit_status` says so
-    WHEN undefined_object THEN NULL;
-END $$
+CREATE FUNCTION compliance_refuse_deletion() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'requests for exports are kept: % on % refused', TG_OP, TG_TABLE_NAME
+        USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER compliance_exportrequest_kept BEFORE DELETE OR TRUNCATE ON compliance_exportrequest
+    FOR EACH STATEMENT EXECUTE FUNCTION compliance_refuse_deletion();
+"""
+
+RELEASE = """
+DROP TRIGGER compliance_exportrequest_kept ON compliance_exportrequest;
+DROP FUNCTION compliance_refuse_deletion();
 """
 
 
@@ -36,5 +43,5 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(REQUIRE, FREE),
-        migrations.RunSQL(KEEP, migrations.RunSQL.noop),
+        migrations.RunSQL(KEEP, RELEASE),
     ]
