@@ -1,5 +1,6 @@
 """Sending, editing, deleting, reacting: what is kept, what is refused, what the trail says."""
 
+import threading
 from uuid import UUID, uuid4
 
 import pytest
@@ -7,11 +8,10 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from app.accounts.models import User
 from app.audit.models import Entry
-from app.chat import access
+from app.chat import access, services
 from app.chat.models import MessageVersion, VersionKind
 from app.chat.services import (
     Draft,
-    conversations,
     delete_message,
     edit_message,
     react,
@@ -116,7 +116,7 @@ def test_a_member_of_another_conversation_cannot_send_or_read(
 
 def test_who_left_can_no_longer_send_or_read(alice: User, bob: User) -> None:
     ward = room(alice, bob)
-    conversations.leave(user=bob, conversation_id=ward.pk)
+    services.leave(user=bob, conversation_id=ward.pk)
     with pytest.raises(NotFound):
         say(bob, ward, "still here")
     with pytest.raises(NotFound):
@@ -236,15 +236,15 @@ def test_unread_counts_what_others_said_and_reading_only_moves_forward(
     acks = [say(alice, ward, str(number)) for number in range(3)]
     say(bob, ward, "mine")
     assert access.conversation(bob, ward.pk).unread == 3
-    state = conversations.mark_read(user=bob, conversation_id=ward.pk, offset=acks[1].offset)
+    state = services.mark_read(user=bob, conversation_id=ward.pk, offset=acks[1].offset)
     assert state.unread == 1
-    back = conversations.mark_read(user=bob, conversation_id=ward.pk, offset=1)
+    back = services.mark_read(user=bob, conversation_id=ward.pk, offset=1)
     assert (back.read, back.unread) == (acks[1].offset, 1)
 
 
 def test_a_read_position_never_lies_beyond_what_there_is(alice: User, bob: User) -> None:
     ward = room(alice, bob)
-    conversations.mark_read(user=bob, conversation_id=ward.pk, offset=2**53 - 1)
+    services.mark_read(user=bob, conversation_id=ward.pk, offset=2**53 - 1)
     say(alice, ward, "new")
     assert access.conversation(bob, ward.pk).unread == 1
 
@@ -311,3 +311,22 @@ def test_the_database_refuses_to_delete_what_was_said(
         connection.cursor() as cursor,
     ):
         cursor.execute(f"{means} {table}{cascade}")
+
+
+def test_nothing_is_sent_after_a_leaving_that_commits_meanwhile(
+    live_db: LiveDatabase, alice: User, bob: User
+) -> None:
+    ward = room(alice, bob)
+    outcome: list[object] = []
+
+    def send() -> None:
+        outcome.extend(send_messages([Draft(bob, ward.pk, uuid4(), "still here?")]))
+        connection.close()
+
+    with transaction.atomic():
+        services.leave(user=bob, conversation_id=ward.pk)
+        sender = threading.Thread(target=send)
+        sender.start()
+        sender.join(timeout=1)  # it waits for the stream, or else it has sent
+    sender.join(timeout=10)
+    assert [type(one) for one in outcome] == [NotFound]

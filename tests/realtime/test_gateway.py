@@ -13,7 +13,8 @@ from websockets.sync.client import connect
 
 from app.accounts.models import Session, User
 from app.accounts.services import end_session, set_active
-from app.chat.services import conversations
+from app.chat.services import remove_member
+from app.realtime.models import StreamEvent
 from app.realtime.protocol import Close, Code
 from tests.chat.talk import room, say
 from tests.realtime.speaker import Refused, bearer, connected, opened, ticket
@@ -119,7 +120,7 @@ def test_a_removed_member_hears_that_and_nothing_more(
     ward = room(alice, bob)
     with connected(server.base_url, bob) as b:
         seen = b.sub(stream(ward))
-        conversations.remove_member(by=alice, conversation_id=ward.pk, user_id=bob.pk)
+        remove_member(by=alice, conversation_id=ward.pk, user_id=bob.pk)
         say(alice, ward, "now that he is gone")
         assert b.push("member.left")["d"]["user"] == str(bob.pk)
         with pytest.raises(TimeoutError):
@@ -321,3 +322,34 @@ def test_with_many_writers_everybody_sees_the_same_order_without_gaps(
     for writer in range(8):
         own = [push["d"]["body"] for push in seen[0] if push["d"]["body"].startswith(f"{writer}.")]
         assert own == sorted(own)
+
+
+def test_what_is_no_longer_in_the_log_is_not_recovered_in_part(
+    server: WebServer, alice: User, bob: User
+) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, bob) as b:
+        seen = b.sub(stream(ward))
+    acks = [say(alice, ward, str(number)) for number in range(3)]
+    StreamEvent.objects.filter(stream=stream(ward), offset=acks[0].offset).delete()
+    with connected(server.base_url, bob) as b:
+        assert b.sub(stream(ward), seen["e"], seen["o"])["recovered"] is False
+        say(alice, ward, "live")
+        assert b.push("message.created")["d"]["body"] == "live"
+
+
+def test_a_hint_that_skips_an_offset_has_the_log_read_at_once(
+    server: WebServer, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, bob) as b:
+        b.sub(stream(ward))
+        say(alice, ward, "heard")
+        assert b.push("message.created")["d"]["body"] == "heard"
+        with monkeypatch.context() as deaf:
+            deaf.setattr("app.realtime.hints.publish", lambda _: None)
+            say(alice, ward, "lost on the way")
+        say(alice, ward, "heard again")
+        # Well before the next look at positions, which is 15 to 25 seconds away.
+        bodies = [b.push("message.created", timeout=8)["d"]["body"] for _ in range(2)]
+    assert bodies == ["lost on the way", "heard again"]
