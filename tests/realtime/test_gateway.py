@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from redis import Redis
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
@@ -353,3 +353,14 @@ def test_a_hint_that_skips_an_offset_has_the_log_read_at_once(
         # Well before the next look at positions, which is 15 to 25 seconds away.
         bodies = [b.push("message.created", timeout=8)["d"]["body"] for _ in range(2)]
     assert bodies == ["lost on the way", "heard again"]
+
+
+def test_nobody_hears_of_what_was_rolled_back(server: WebServer, alice: User, bob: User) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, bob) as b:
+        b.sub(stream(ward))
+        with transaction.atomic():
+            say(alice, ward, "never said")
+            transaction.set_rollback(True)
+        say(alice, ward, "said")
+        assert b.push("message.created")["d"]["body"] == "said"
