@@ -3,6 +3,7 @@
 import json
 import time
 
+import pytest
 from redis import Redis
 
 from app.realtime import hints
@@ -10,8 +11,10 @@ from dev.redis_server import RedisServer
 
 
 def test_streams_whose_hints_were_lost_are_told_of_when_redis_is_back(
-    redis_server: RedisServer,
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Long enough for us to be subscribed by then; a hub that comes later asks by itself.
+    monkeypatch.setattr(hints, "_PAUSE", 4.0)
     redis_server.stop()
     started = time.monotonic()
     for name in ("conversation:a", "conversation:b", "conversation:a"):
