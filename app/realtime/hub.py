@@ -185,8 +185,8 @@ class Hub:
             try:
                 await self._round(attachments, hinted, suspect)
             except Exception as error:
-                # Whatever the reason (PostgreSQL is away, a key is not to be had): nothing
-                # was handed out, so the same round is tried again until it succeeds.
+                # Whatever the reason (PostgreSQL is away, a key is not to be had): the round is
+                # tried again, from the log. What it handed out before has moved the offsets.
                 logger.warning("hub_waits", extra={"error": type(error).__name__})
                 self._attachments = attachments + self._attachments
                 self._suspect |= suspect | set(hinted)
@@ -205,7 +205,9 @@ class Hub:
         for stream, (epoch, top, new) in found.items():
             self._hand_out(stream, epoch, top, new)
         for attachment, refusal in zip(attachments, refusals, strict=True):
-            if attachment.done.cancelled():
+            if (
+                attachment.done.done()
+            ):  # given up meanwhile, or answered in a round that then failed
                 continue
             if refusal is not None:
                 attachment.done.set_exception(refusal)

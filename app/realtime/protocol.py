@@ -369,12 +369,6 @@ class Hello(Struct, tag_field="op", tag="hello"):
     d: dict[str, str]
 
 
-class Reconnect(Struct, tag_field="op", tag="reconnect"):
-    """Come back after `after_ms`: this instance is going away."""
-
-    d: dict[str, int]
-
-
 class Bye(Struct, tag_field="op", tag="bye"):
     d: dict[str, str]
 
