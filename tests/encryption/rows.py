@@ -18,3 +18,14 @@ def overwrite(row: models.Model, name: str, value: Any) -> None:
         cursor.execute(
             f"UPDATE {row._meta.db_table} SET {name} = %s WHERE id = %s", [value, row.pk]
         )
+
+
+def changed(text: str, position: int, others: list[str]) -> str:
+    """``text`` with another character at ``position`` (counted around its end).
+
+    ``others`` are two different characters, so that one of them is another than the one there.
+    What is drawn must not depend on the text: tokens are random, and Hypothesis replays its draws.
+    """
+    position %= len(text)
+    other = next(character for character in others if character != text[position])
+    return text[:position] + other + text[position + 1 :]
