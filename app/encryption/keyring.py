@@ -12,9 +12,11 @@ from threading import Lock
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.encryption import access, services
-from app.encryption.envelope import Fault, SealError, dek_id_in
+from app.encryption.envelope import KEY_BYTES, Fault, SealError, dek_id_in
 from app.encryption.models import DataKey
 
 LIFETIME = 300.0  # seconds
@@ -26,14 +28,23 @@ _Scope = tuple[int, int]
 class HeldKey:
     """One unwrapped data key. `uses` yields once for each use that was reserved for us."""
 
-    __slots__ = ("cipher", "dek_id", "expires", "month", "uses")
+    __slots__ = ("_derived", "_key", "cipher", "dek_id", "expires", "month", "uses")
 
     def __init__(self, row: DataKey, uses: Iterator[int]) -> None:
-        self.cipher = AESGCM(services.unwrap_data_key(row))
+        self._key = services.unwrap_data_key(row)
+        self._derived: dict[bytes, bytes] = {}
+        self.cipher = AESGCM(self._key)
         self.dek_id = row.id.bytes
         self.month = row.month
         self.expires = time.monotonic() + LIFETIME
         self.uses = uses
+
+    def derived(self, info: bytes) -> bytes:
+        """See `derived_key`; remembered, because HKDF costs more than what it is used for."""
+        if info not in self._derived:
+            kdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info)
+            self._derived[info] = kdf.derive(self._key)
+        return self._derived[info]
 
 
 class KeyRing:
@@ -170,6 +181,24 @@ os.register_at_fork(after_in_child=keyring.forget)
 def prefetch_data_keys(tokens: Collection[str]) -> None:
     """Load the data keys of a page of tokens with one query; bad tokens are left alone."""
     keyring.prefetch({dek_id for token in tokens if (dek_id := dek_id_in(token)) is not None})
+
+
+def derived_key(dek_id: bytes, info: bytes) -> bytes:
+    """32 bytes for another purpose than sealing: HKDF-SHA256 (RFC 5869, no salt) of a data key.
+
+    `info` names the purpose and its version, such as b"parley/search/v1". Erased with its data
+    key, cached as long. Raises `SealError` (unknown_key, erased, key_unavailable).
+    """
+    return keyring.to_open(dek_id).derived(info)
+
+
+def sealing_key(organization: UUID, conversation: UUID | None) -> bytes:
+    """The id, 16 bytes, of the data key that seals here this month, made if need be.
+
+    A sealed token names its data key itself (`dek_id_in`): prefer that where there is one, since
+    the month may turn between two calls. Raises as `KeyRing.to_seal`.
+    """
+    return keyring.to_seal(organization, conversation).dek_id
 
 
 def _midnight(day: date) -> float:
