@@ -50,6 +50,11 @@ class Conflict(DomainError):
     default_message = "Somebody was faster: load again and retry."
 
 
+class UnderHold(Conflict):
+    code = "under_hold"
+    default_message = "This is under a legal hold: it is kept until the hold is released."
+
+
 class TooLarge(DomainError):
     code, status = "too_large", 413
     default_message = "That is too large."
