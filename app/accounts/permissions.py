@@ -35,6 +35,12 @@ class Permission(StrEnum):
     """Ask for an export."""
     EXPORTS_APPROVE = "exports:approve"
     """Approve an export that somebody else asked for."""
+    CONVERSATIONS_DISCLOSE = "conversations:disclose"
+    """Read, with a reason and on record, conversations that one does not belong to."""
+    HOLDS_MANAGE = "holds:manage"
+    """See, place and release legal holds; a release needs two."""
+    ERASURES_MANAGE = "erasures:manage"
+    """See, ask for and approve erasures; each needs two."""
 
 
 _EVERYONE: Final = frozenset(
@@ -56,6 +62,9 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.EXPORTS_READ,
         Permission.EXPORTS_REQUEST,
         Permission.EXPORTS_APPROVE,
+        Permission.CONVERSATIONS_DISCLOSE,
+        Permission.HOLDS_MANAGE,
+        Permission.ERASURES_MANAGE,
     },
     Role.ADMINISTRATOR: _EVERYONE | {Permission.PEOPLE_MANAGE, Permission.INVITATIONS_MANAGE},
 }

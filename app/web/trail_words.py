@@ -20,10 +20,13 @@ SUBJECTS = {
     "trail": "Looks at the trail",
     "names": "Looks at names",
     "export": "Exports",
+    "hold": "Legal holds",
+    "erasure": "Erasures",
     "organization": "Organization",
     "data_key": "Data keys",
     "key_encryption_key": "Key encryption keys",
     "log": "The log itself",
+    "content": "Comparisons of the database with the log",
     "row": "Rows of tables",
 }
 
@@ -34,6 +37,8 @@ _WORDS = {
     Action.LOG_HEARTBEAT: "noted that the log is alive",
     Action.LOG_VERIFIED: "verified the log: it agrees",
     Action.LOG_VERIFICATION_FAILED: "verified the log: it does not agree",
+    Action.CONTENT_VERIFIED: "compared the database with the log: it agrees",
+    Action.CONTENT_VERIFICATION_FAILED: "compared the database with the log: it does not agree",
     Action.ORGANIZATION_CREATED: "founded the organization",
     Action.ORGANIZATION_CHANGED: "changed the organization",
     Action.USER_CREATED: "added a person",
@@ -79,7 +84,18 @@ _WORDS = {
     Action.EXPORT_FAILED: "failed to build an export",
     Action.EXPORT_DOWNLOADED: "downloaded an export",
     Action.EXPORT_DELETED: "deleted an export's package",
-    Action.MESSAGE_DISCLOSED: "opened a message",
+    Action.MESSAGE_DISCLOSED: "read messages as an officer",
+    Action.HOLD_PLACED: "placed a legal hold",
+    Action.HOLD_RELEASE_REQUESTED: "asked to release a legal hold",
+    Action.HOLD_RELEASE_REFUSED: "kept a legal hold in force",
+    Action.HOLD_RELEASED: "released a legal hold",
+    Action.CONVERSATION_OPENED: "opened a conversation as an officer",
+    Action.ERASURE_REQUESTED: "asked for an erasure",
+    Action.ERASURE_APPROVED: "approved an erasure",
+    Action.ERASURE_REFUSED: "refused an erasure",
+    Action.ERASURE_WITHDRAWN: "withdrew an erasure",
+    Action.ERASURE_DONE: "erased what was written",
+    Action.ERASURE_STOPPED: "could not erase",
 }
 _KNOWN = {action.value: words for action, words in _WORDS.items()}
 _METHODS = {
