@@ -110,6 +110,14 @@ class Action(StrEnum):
     READ_MOVED = "read:moved"
     """Somebody read up to a position in a conversation."""
 
+    # attachments
+    ATTACHMENT_UPLOADED = "attachment:uploaded"
+    """A file arrived whole; the entry commits to its name, size, type and SHA-256."""
+    ATTACHMENT_DOWNLOADED = "attachment:downloaded"
+    """Somebody fetched the bytes of a file."""
+    ATTACHMENT_DELETED = "attachment:deleted"
+    """A file was deleted: it was never sent, or its key had been destroyed."""
+
     # officers
     TRAIL_READ = "trail:read"
     """The trail was looked at."""

@@ -9,6 +9,7 @@ from app.audit.actions import Action
 SUBJECTS = {
     "message": "Messages",
     "reaction": "Reactions",
+    "attachment": "Files",
     "conversation": "Conversations",
     "member": "Membership",
     "read": "Reading positions",
@@ -74,6 +75,9 @@ _WORDS = {
     Action.REACTION_ADDED: "reacted",
     Action.REACTION_REMOVED: "took a reaction back",
     Action.READ_MOVED: "read a conversation",
+    Action.ATTACHMENT_UPLOADED: "uploaded a file",
+    Action.ATTACHMENT_DOWNLOADED: "downloaded a file",
+    Action.ATTACHMENT_DELETED: "deleted a file",
     Action.TRAIL_READ: "looked at the trail",
     Action.NAMES_READ: "saw conversation names",
     Action.EXPORT_REQUESTED: "asked for an export",
