@@ -15,6 +15,7 @@ from app.settings.env import (
     postgresql,
     redis_url,
     some_words,
+    storage_url,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -64,6 +65,13 @@ TRUSTED_PROXY_COUNT = env.optional("TRUSTED_PROXY_COUNT", natural, default=0)
 
 # Finished exports, in the clear, for their officers: readable by us only.
 EXPORT_DIR = env.optional("EXPORT_DIR", Path, default=STATE_DIR / "exports")
+
+# Members' files, sealed: a folder, or a bucket of Google's or of anything that speaks S3.
+ATTACHMENT_STORAGE = env.optional(
+    "ATTACHMENT_STORAGE", storage_url, default=f"file://{STATE_DIR.absolute()}/attachments"
+)
+# One part of an upload stays in memory under ASGI too: no plaintext in temporary files.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 
 INSTALLED_APPS = [
     "daphne",
@@ -213,6 +221,7 @@ CELERY_BEAT_SCHEDULE = {
     "resume-exports": {"task": "compliance.resume_exports", "schedule": 60},
     "expire-exports": {"task": "compliance.expire_exports", "schedule": 3600},
     "tidy-accounts": {"task": "accounts.tidy", "schedule": 3600},
+    "tidy-attachments": {"task": "chat.tidy_attachments", "schedule": 3600},
     "prune-streams": {"task": "realtime.prune", "schedule": 3600},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

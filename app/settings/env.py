@@ -146,6 +146,15 @@ def redis_url(value: str) -> str:
     return value
 
 
+def storage_url(value: str) -> str:
+    """`file:///folder`, `gs://bucket/prefix` or `s3://bucket/prefix?endpoint=https://…&region=…`."""
+    parts = urlsplit(value)
+    whole = parts.path.startswith("/") and not parts.netloc
+    if not (whole if parts.scheme == "file" else parts.scheme in {"gs", "s3"} and parts.netloc):
+        raise ValueError("not the URL of a storage")
+    return value
+
+
 def postgresql(value: str) -> dict[str, Any]:
     """`postgres://user:password@host:port/database`: PostgreSQL is the one engine there is."""
     database = dict(dj_database_url.parse(value))
