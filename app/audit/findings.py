@@ -45,10 +45,27 @@ class Fault(StrEnum):
     """The tree's size was never signed, or its checkpoint was removed."""
     KNOWN_CHECKPOINT = "known_checkpoint"
     """The log does not extend a checkpoint that was kept outside."""
+    ANCHOR_NOTE = "anchor_note"
+    """What an anchor keeps is no checkpoint, or not signed by a key of the log or the witness."""
+    ANCHOR_MISSING = "anchor_missing"
+    """The log says that an anchor keeps a checkpoint, and it is not there any more."""
     KEY = "key"
     """A published key is malformed or not the one that was given."""
     HORIZON = "horizon"
     """The sealer's horizon is gone, or lies in the future."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A checkpoint that was kept outside this database; `by` says where or by whom."""
+
+    size: int
+    root: bytes
+    by: str
+
+    @property
+    def place(self) -> str:
+        return f"known checkpoint {self.size}"
 
 
 @dataclass(frozen=True, slots=True)

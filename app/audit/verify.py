@@ -14,9 +14,9 @@ from django.conf import settings
 from django.db import transaction
 
 from app.audit import merkle
-from app.audit.checkpoint import BadNote, Checkpoint, PublicKey, open_checkpoint
+from app.audit.checkpoint import BadNote, PublicKey, open_checkpoint
 from app.audit.entry_check import ENTRY_COLUMNS, StoredEntry, check_entry
-from app.audit.findings import Fault, Report
+from app.audit.findings import Fault, Known, Report
 from app.audit.merkle import Frontier
 from app.audit.rows import rows, run, stream
 
@@ -49,7 +49,7 @@ def verify(
     organization: UUID,
     *,
     trusted: Sequence[PublicKey] = (),
-    known: Sequence[Checkpoint] = (),
+    known: Sequence[Known] = (),
 ) -> Report:
     """Verify one organization's log, in a read-only transaction of its own.
 
@@ -67,7 +67,7 @@ def examine(
     organization: UUID,
     *,
     trusted: Sequence[PublicKey] = (),
-    known: Sequence[Checkpoint] = (),
+    known: Sequence[Known] = (),
 ) -> Report:
     """`verify` within the caller's transaction, which must not see others' commits meanwhile."""
     report = Report(organization)
@@ -89,9 +89,7 @@ def _one_snapshot() -> Iterator[None]:
 class _Rebuilding:
     """One pass over the leaves in order, with the checkpoints and nodes beside."""
 
-    def __init__(
-        self, report: Report, keys: Sequence[PublicKey], known: Sequence[Checkpoint]
-    ) -> None:
+    def __init__(self, report: Report, keys: Sequence[PublicKey], known: Sequence[Known]) -> None:
         self._report, self._keys = report, keys
         self._organization = report.organization
         self._tree = Frontier()
@@ -109,7 +107,8 @@ class _Rebuilding:
                 self._out_of_order(expected, index)
             expected = index + 1
             self._leaf(index, entry_id, bytes(hash_), row)
-            if len(self._hashes) >= _CHUNK or expected == checkpoints.next_size:
+            known = self._known[0].size if self._known else None
+            if len(self._hashes) >= _CHUNK or expected in {checkpoints.next_size, known}:
                 self._reach(expected, checkpoints)
         self._reach(expected, checkpoints)
         self._report.size = expected
@@ -146,8 +145,7 @@ class _Rebuilding:
             self._check_checkpoint(size, root, note)
         while self._known and self._known[0].size <= index:
             known = self._known.pop(0)
-            place = f"known checkpoint {known.size}"
-            self._compare(known.size, known.root, Fault.KNOWN_CHECKPOINT, place)
+            self._compare(known.size, known.root, Fault.KNOWN_CHECKPOINT, known.place, known.by)
 
     def _check_checkpoint(self, size: int, root: bytes, note: str) -> None:
         report, place = self._report, f"checkpoint {size}"
@@ -163,13 +161,14 @@ class _Rebuilding:
             report.add(Fault.CHECKPOINT_NOTE, place, "it is another log's")
         self._compare(signed.size, signed.root, Fault.CHECKPOINT_ROOT, place)
 
-    def _compare(self, size: int, root: bytes, fault: Fault, place: str) -> None:
+    def _compare(self, size: int, root: bytes, fault: Fault, place: str, by: str = "") -> None:
         if self._broken or (self._differs and fault is Fault.CHECKPOINT_ROOT):
             return
         if size != self._tree.size:
             self._report.add(fault, place, "it was passed without a leaf at its size")
         elif self._tree.root() != root:
-            self._report.add(fault, place, f"the first {size} leaves do not have this root")
+            message = f"the first {size} leaves do not have the root"
+            self._report.add(fault, place, f"{message} that {by or 'was signed'} has")
             self._differs = self._differs or fault is Fault.CHECKPOINT_ROOT
 
     def _check_nodes(self, nodes: Sequence[merkle.Node]) -> None:
@@ -194,9 +193,8 @@ class _Rebuilding:
             message = f"not there, but {size} leaves were signed"
             self._report.add(Fault.LEAF_MISSING, _span(leaves, size), message)
         for known in self._known:
-            message = f"the log has {leaves} leaves only"
-            place = f"known checkpoint {known.size}"
-            self._report.add(Fault.KNOWN_CHECKPOINT, place, message)
+            message = f"{known.by} has it, and the log has {leaves} leaves only"
+            self._report.add(Fault.KNOWN_CHECKPOINT, known.place, message)
         if checkpoints.last_size < leaves:
             message = f"only {checkpoints.last_size} of {leaves} leaves are signed"
             self._report.add(Fault.CHECKPOINT_MISSING, f"checkpoint {leaves}", message)

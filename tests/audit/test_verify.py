@@ -17,7 +17,7 @@ from pytest_django import DjangoDbBlocker
 
 from app.audit import canonical
 from app.audit.checkpoint import Signer, open_checkpoint
-from app.audit.findings import Fault, Report
+from app.audit.findings import Fault, Known, Report
 from app.audit.models import Checkpoint, Entry, Verification
 from app.audit.tasks import heartbeat, verify_due
 from app.audit.verify import examine, verify
@@ -418,11 +418,31 @@ def test_history_that_was_rewritten_and_signed_again_fails_against_a_kept_checkp
     with log.acting_as("sealer"):
         a_sealer().seal()
     assert verify(ACME).ok  # the operator holds the key: only an outsider can tell
-    known = open_checkpoint(kept, [Signer(f"{ORIGIN}/{ACME}", SEED).public])
-    report = verify(ACME, known=[known])
+    checkpoint = open_checkpoint(kept, [Signer(f"{ORIGIN}/{ACME}", SEED).public])
+    report = verify(ACME, known=[Known(300, checkpoint.root, "the auditor")])
     assert found(report) == {("known_checkpoint", "known checkpoint 300")}
+    assert report.problems[0].message == (
+        "the first 300 leaves do not have the root that the auditor has"
+    )
     with pytest.raises(CommandError):
         verify_by_command("--checkpoint", str(tmp_path / "kept"))
+
+
+def test_a_known_checkpoint_agrees_where_the_log_has_none_of_that_size_any_more(
+    log: LiveDatabase,
+) -> None:
+    kept = Checkpoint.objects.get(organization_id=ACME, size=300)
+    known = Known(300, bytes(kept.root), "the auditor")
+    with as_an_owner_without_guards(log):
+        ask_nothing("DELETE FROM audit_checkpoint WHERE size = 300")
+    assert verify(ACME, known=[known, known]).problems == []
+
+
+def test_a_checkpoint_of_another_log_is_not_passed_over(log: LiveDatabase, tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text(Checkpoint.objects.get(organization_id=OTHER).note)
+    arguments = ("--organization", str(ACME), "--checkpoint", str(tmp_path / "kept"))
+    with pytest.raises(CommandError, match="no log that is verified here"):
+        verify_by_command(*arguments)
 
 
 def rewrite_an_entry(entry_id: int) -> None:
@@ -452,10 +472,10 @@ def test_a_log_signed_with_a_forger_s_key_fails_against_the_true_key(log: LiveDa
 
 
 def test_a_known_checkpoint_beyond_the_end_shows_a_shortened_log(log: LiveDatabase) -> None:
-    ahead = Signer(f"{ORIGIN}/{ACME}", SEED).sign(SIZE + 1, bytes(32))
-    known = open_checkpoint(ahead, [Signer(f"{ORIGIN}/{ACME}", SEED).public])
-    report = verify(ACME, known=[known])
+    report = verify(ACME, known=[Known(SIZE + 1, bytes(32), "the auditor")])
     assert found(report) == {("known_checkpoint", f"known checkpoint {SIZE + 1}")}
+    message = f"the auditor has it, and the log has {SIZE} leaves only"
+    assert report.problems[0].message == message
 
 
 def verify_by_command(*arguments: str) -> str:

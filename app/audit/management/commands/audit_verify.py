@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from app.audit.access import organizations
 from app.audit.checkpoint import BadNote, Checkpoint, PublicKey
-from app.audit.findings import Report
+from app.audit.findings import Known, Report
 from app.audit.verification import remember
 from app.audit.verify import verify
 
@@ -37,8 +37,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         keys = _keys(options["key"])
-        known = [_checkpoint(path) for path in options["checkpoint"]]
+        known = [(path, _checkpoint(path)) for path in options["checkpoint"]]
         chosen = [options["organization"]] if options["organization"] else organizations()
+        _refuse_foreign(known, chosen)
         wrong = 0
         for organization in chosen:
             trusted = [key for key in keys if key.name.endswith(f"/{organization}")]
@@ -47,7 +48,11 @@ class Command(BaseCommand):
             report = verify(
                 organization,
                 trusted=trusted,
-                known=[each for each in known if each.origin.endswith(f"/{organization}")],
+                known=[
+                    Known(each.size, each.root, str(path))
+                    for path, each in known
+                    if _is_of(each, organization)
+                ],
             )
             if options["remember"]:
                 remember(report)
@@ -75,6 +80,17 @@ def _keys(vkeys: list[str]) -> list[PublicKey]:
         return [PublicKey.parse(vkey) for vkey in vkeys]
     except BadNote as error:
         raise CommandError(f"--key: {error}") from None
+
+
+def _is_of(checkpoint: Checkpoint, organization: UUID) -> bool:
+    return checkpoint.origin.endswith(f"/{organization}")
+
+
+def _refuse_foreign(known: list[tuple[Path, Checkpoint]], chosen: list[UUID]) -> None:
+    """A checkpoint that would be compared with nothing must not pass for one that agrees."""
+    for path, checkpoint in known:
+        if not any(_is_of(checkpoint, organization) for organization in chosen):
+            raise CommandError(f"--checkpoint {path}: it is of no log that is verified here")
 
 
 def _checkpoint(path: Path) -> Checkpoint:
