@@ -23,6 +23,7 @@ def data_key_in_force(organization: UUID, conversation: UUID | None, month: date
             organization_id=organization,
             conversation_id=conversation,
             month=month,
+            closed_at__isnull=True,
             destroyed_at__isnull=True,
         )
         .first()
@@ -32,7 +33,7 @@ def data_key_in_force(organization: UUID, conversation: UUID | None, month: date
 def key_encryption_key_in_force(organization: UUID) -> KeyEncryptionKey | None:
     """The key encryption key that wraps this organization's new data keys, if there is one."""
     return KeyEncryptionKey.objects.filter(
-        organization_id=organization, retired_at__isnull=True
+        organization_id=organization, superseded_at__isnull=True
     ).first()
 
 

@@ -127,9 +127,9 @@ class KeyRing:
         return self._keep_for_sealing(scope, held)
 
     def _renewed(self, held: HeldKey) -> HeldKey | None:
-        """The same key, read again, with the uses still reserved; None when it is gone."""
+        """The same key, read again, with the uses still reserved; None when it has ended."""
         rows = access.data_keys([UUID(bytes=held.dek_id)])
-        if not rows or rows[0].destroyed_at is not None:
+        if not rows or rows[0].closed_at is not None or rows[0].destroyed_at is not None:
             return None
         return self._hold(rows[0], held.uses)
 

@@ -13,7 +13,11 @@ from app.encryption.secret import SecretTextField
 
 
 class KeyEncryptionKey(models.Model):
-    """Names the key, held by `provider`, that wraps an organization's data keys."""
+    """Names the key, held by `provider`, that wraps an organization's data keys.
+
+    In force, then superseded (it still unwraps what is not rewrapped yet), then retired (nothing
+    needs it any more).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     organization_id = models.UUIDField()
@@ -21,6 +25,7 @@ class KeyEncryptionKey(models.Model):
     # What the provider finds the key by; for "local" a fingerprint of the key file.
     reference = models.CharField(max_length=255)
     created_at = models.DateTimeField(auto_now_add=True)
+    superseded_at = models.DateTimeField(null=True)
     retired_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -28,9 +33,13 @@ class KeyEncryptionKey(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["organization_id"],
-                condition=Q(retired_at__isnull=True),
+                condition=Q(superseded_at__isnull=True),
                 name="one_kek_in_force_per_organization",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(retired_at__isnull=True) | Q(superseded_at__isnull=False),
+                name="a_kek_is_superseded_before_it_retires",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -40,8 +49,9 @@ class KeyEncryptionKey(models.Model):
 class DataKey(models.Model):
     """Seals the texts of one conversation (or of the organization itself) in one month.
 
-    Destroying it (`wrapped` emptied, `destroyed_at` set) erases them. `uses` counts blocks
-    that processes reserved, so it is never below the true number.
+    Closed, it seals nothing new and still opens. Destroying it (`wrapped` emptied,
+    `destroyed_at` set) erases what it sealed. `uses` counts blocks that processes reserved, so
+    it is never below the true number.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -52,6 +62,7 @@ class DataKey(models.Model):
     wrapped = SecretTextField(null=True)
     uses = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+    closed_at = models.DateTimeField(null=True)
     destroyed_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -59,7 +70,7 @@ class DataKey(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["organization_id", "conversation_id", "month"],
-                condition=Q(destroyed_at__isnull=True),
+                condition=Q(closed_at__isnull=True, destroyed_at__isnull=True),
                 nulls_distinct=False,
                 name="one_data_key_per_conversation_and_month",
             ),

@@ -34,7 +34,10 @@ def reserve_data_key(*, organization: UUID, conversation: UUID | None, month: da
         )
         key_encryption(key.key_encryption_key)  # no use is counted for a key we cannot use
         reserved = DataKey.objects.filter(
-            id=key.id, uses__lte=USE_LIMIT - USE_BLOCK, destroyed_at__isnull=True
+            id=key.id,
+            uses__lte=USE_LIMIT - USE_BLOCK,
+            closed_at__isnull=True,
+            destroyed_at__isnull=True,
         ).update(uses=F("uses") + USE_BLOCK)
         if not reserved:
             raise SealError(Fault.EXHAUSTED, f"the data key {key.id} has no uses left")
