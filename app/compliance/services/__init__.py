@@ -1,6 +1,7 @@
 """Every change in compliance, and every look that is recorded as one."""
 
 from app.compliance.services.downloads import Download, open_download
+from app.compliance.services.holds import ask_release, keep_hold, place_hold, release_hold
 from app.compliance.services.looks import conversation_names, look_at_entry, look_at_trail
 from app.compliance.services.requests import (
     Preview,
@@ -15,12 +16,16 @@ __all__ = [
     "Download",
     "Preview",
     "approve_export",
+    "ask_release",
     "conversation_names",
+    "keep_hold",
     "look_at_entry",
     "look_at_trail",
     "open_download",
+    "place_hold",
     "preview_export",
     "refuse_export",
+    "release_hold",
     "request_export",
     "withdraw_export",
 ]
