@@ -8,6 +8,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("app.accounts.urls")),
     path("api/", include("app.chat.urls")),
     path("api/compliance/", include("app.compliance.urls")),
+    path("api/audit/", include("app.compliance.log.urls")),
     path("", include("app.web.urls")),
 ]
 

@@ -83,6 +83,8 @@ def world(
         "<uuid:person_id>": str(bob.pk),
         "<uuid:session_id>": str(Session.objects.filter(user=alice).latest("created_at").pk),
         "<uuid:invitation_id>": str(invitation.pk),
+        "<uuid:organization>": str(organization.pk),
+        "<path:tile>": "0/000.p/1",
         "<uuid:export>": asked,
         "<uuid:export_id>": asked,
         "<int:entry>": str(entry.pk),
