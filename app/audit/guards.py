@@ -5,14 +5,17 @@ Everything here may be applied again. Where the database forbids a step, the res
 and `missing` names the step.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import Error
 
 APP, SEALER = "parley_app", "parley_sealer"
-APPEND_ONLY = ("audit_entry", "audit_leaf", "audit_node", "audit_checkpoint", "audit_key")
+APPEND_ONLY = (
+    "audit_entry", "audit_leaf", "audit_node", "audit_checkpoint", "audit_key",
+    "audit_cosignature",
+)  # fmt: skip
 KEPT = ("audit_tree", "audit_horizon")
 """Updated in place by the sealer; never deleted."""
 _TABLES = (*APPEND_ONLY, *KEPT, "audit_verification")
@@ -25,17 +28,18 @@ _WRITABLE = (
 # Not body: the sealer needs no content to seal.
 _SEALABLE = "id, organization_id, xid, leaf, scope_id, target_type, target_id"
 
-_GRANTS = {
+# What a role may do, and on which tables.
+_GRANTS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     APP: (
-        f"GRANT SELECT, INSERT ({_WRITABLE}) ON audit_entry TO {APP}",
-        f"GRANT SELECT ON audit_leaf, audit_node, audit_tree, audit_horizon TO {APP}",
-        f"GRANT SELECT ON audit_checkpoint, audit_key TO {APP}",
-        f"GRANT SELECT, INSERT ON audit_verification TO {APP}",
+        (f"SELECT, INSERT ({_WRITABLE})", ("audit_entry",)),
+        ("SELECT", ("audit_leaf", "audit_node", "audit_tree", "audit_horizon")),
+        ("SELECT", ("audit_checkpoint", "audit_key")),
+        ("SELECT, INSERT", ("audit_verification", "audit_cosignature")),
     ),
     SEALER: (
-        f"GRANT SELECT ({_SEALABLE}) ON audit_entry TO {SEALER}",
-        f"GRANT SELECT, INSERT ON audit_leaf, audit_node, audit_checkpoint, audit_key TO {SEALER}",
-        f"GRANT SELECT, INSERT, UPDATE ON audit_tree, audit_horizon TO {SEALER}",
+        (f"SELECT ({_SEALABLE})", ("audit_entry",)),
+        ("SELECT, INSERT", ("audit_leaf", "audit_node", "audit_checkpoint", "audit_key")),
+        ("SELECT, INSERT, UPDATE", ("audit_tree", "audit_horizon")),
     ),
 }
 
@@ -104,7 +108,7 @@ def install_triggers(connection: BaseDatabaseWrapper) -> None:
     ALWAYS: they fire under `session_replication_role = replica` too.
     """
     with connection.cursor() as cursor:
-        for table, name, event, level in _triggers():
+        for table, name, event, level in _triggers(_existing(connection)):
             cursor.execute(f"DROP TRIGGER IF EXISTS {name} ON {table}")
             cursor.execute(
                 f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH {level} "
@@ -113,8 +117,18 @@ def install_triggers(connection: BaseDatabaseWrapper) -> None:
             cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
 
 
-def _triggers() -> Iterator[tuple[str, str, str, str]]:
-    for table in (*APPEND_ONLY, *KEPT):
+def _existing(connection: BaseDatabaseWrapper) -> tuple[str, ...]:
+    """Those of our tables that this step of the migrations has already; later ones come later."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM unnest(%s) AS name WHERE to_regclass(name) IS NOT NULL",
+            [list(_TABLES)],
+        )
+        return tuple(name for (name,) in cursor.fetchall())
+
+
+def _triggers(tables: Collection[str] = _TABLES) -> Iterator[tuple[str, str, str, str]]:
+    for table in (each for each in (*APPEND_ONLY, *KEPT) if each in tables):
         if table in APPEND_ONLY:
             yield table, f"{table}_no_update", "UPDATE", "ROW"
         yield table, f"{table}_no_delete", "DELETE", "ROW"
@@ -133,12 +147,14 @@ def grant(connection: BaseDatabaseWrapper) -> None:
     if _role_exists(connection, APP):
         for statement in _app_on_other_tables(connection):
             _run(connection, statement)
+    ours = _existing(connection)
     for role, grants in _GRANTS.items():
         if _role_exists(connection, role):
-            _run(connection, f"REVOKE ALL ON {', '.join(_TABLES)} FROM {role}")
-            for statement in grants:
-                _run(connection, statement)
-    _run(connection, f"REVOKE ALL ON {', '.join(_TABLES)} FROM PUBLIC")
+            _run(connection, f"REVOKE ALL ON {', '.join(ours)} FROM {role}")
+            for rights, tables in grants:
+                if there := [table for table in tables if table in ours]:
+                    _run(connection, f"GRANT {rights} ON {', '.join(there)} TO {role}")
+    _run(connection, f"REVOKE ALL ON {', '.join(ours)} FROM PUBLIC")
 
 
 def _app_on_other_tables(connection: BaseDatabaseWrapper) -> Iterator[str]:

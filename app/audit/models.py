@@ -14,7 +14,18 @@ from app.audit.fields import CurrentTransactionId, TransactionIdField
 from app.audit.net import RowChanges
 from app.audit.writing import Written
 
-__all__ = ["Checkpoint", "Entry", "Horizon", "Key", "Leaf", "Node", "Tree", "Verification"]
+__all__ = [
+    "Anchor",
+    "Checkpoint",
+    "Cosignature",
+    "Entry",
+    "Horizon",
+    "Key",
+    "Leaf",
+    "Node",
+    "Tree",
+    "Verification",
+]
 
 
 class Entry(AbstractLogEntry, models.Model):  # type: ignore[misc]  # auditlog is untyped
@@ -233,3 +244,49 @@ class Verification(models.Model):
 
     def __str__(self) -> str:
         return f"verification of {self.organization_id}"
+
+
+class Anchor(models.Model):
+    """How one anchor stands with one organization's log, and when it is next due."""
+
+    id = models.BigAutoField(primary_key=True)
+    organization_id = models.UUIDField()
+    name = models.CharField(max_length=255)
+    size = models.BigIntegerField(default=0)
+    kept_at = models.DateTimeField(null=True)
+    next_at = models.DateTimeField()
+    failures = models.IntegerField(default=0)
+    failing_since = models.DateTimeField(null=True)
+    problem = models.CharField(max_length=500, blank=True)
+    warning = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["organization_id", "name"], name="audit_anchor_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"anchor {self.name} of {self.organization_id}"
+
+
+class Cosignature(models.Model):
+    """A checkpoint that a witness signed too: `note` carries the log's and the witness's line."""
+
+    id = models.BigAutoField(primary_key=True)
+    organization_id = models.UUIDField()
+    witness = models.CharField(max_length=255)
+    size = models.BigIntegerField()
+    note = models.TextField()
+    at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization_id", "witness", "size"], name="audit_cosignature_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"cosignature of {self.witness} on {self.size} of {self.organization_id}"

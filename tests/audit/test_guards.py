@@ -11,11 +11,12 @@ from django.db import DatabaseError, connection, transaction
 
 from app.audit import guards
 from app.audit.services import record_many
-from tests.audit.trail import a_message, a_sealer, ask, write
+from tests.audit.trail import ACME, a_message, a_sealer, ask, write
 from tests.live import LiveDatabase
 
 GUARDED = ("audit_entry", "audit_leaf", "audit_node", "audit_checkpoint", "audit_key")
 KEPT = ("audit_tree", "audit_horizon")
+COSIGNED = "audit_cosignature"
 
 
 @pytest.fixture
@@ -23,6 +24,10 @@ def log(live_db: LiveDatabase) -> LiveDatabase:
     write(300)
     with live_db.acting_as("sealer"):
         a_sealer().seal()
+    run(
+        "INSERT INTO audit_cosignature (organization_id, witness, size, note, at) "
+        f"VALUES ('{ACME}', 'w', 300, 'note', now())"
+    )
     return live_db
 
 
@@ -38,16 +43,17 @@ def run(statement: str) -> None:
 
 
 def changes(table: str) -> list[str]:
-    column = {"audit_entry": "target_id", "audit_checkpoint": "note", "audit_key": "vkey"}
+    column = {"audit_entry": "target_id", "audit_key": "vkey"}
     value = {"audit_leaf": "hash = hash", "audit_node": "hash = hash"}
-    update = value.get(table) or f"{column[table]} = {column[table]}"
+    name = column.get(table, "note")
+    update = value.get(table) or f"{name} = {name}"
     return [f"UPDATE {table} SET {update}", f"DELETE FROM {table}", f"TRUNCATE {table}"]
 
 
 @pytest.mark.parametrize("role", ["owner", "superuser"])
 def test_even_the_owner_is_refused_to_change_what_is_written(log: LiveDatabase, role: str) -> None:
     with log.acting_as(role):  # type: ignore[arg-type]
-        for table in GUARDED:
+        for table in (*GUARDED, COSIGNED):
             for statement in changes(table):
                 with refused("append-only"):
                     run(statement)
@@ -60,13 +66,13 @@ def test_even_the_owner_is_refused_to_change_what_is_written(log: LiveDatabase, 
 def test_a_session_that_plays_a_replica_is_refused_too(log: LiveDatabase) -> None:
     with log.acting_as("superuser"):
         run("SET session_replication_role = replica")
-        for table in GUARDED:
+        for table in (*GUARDED, COSIGNED):
             for statement in changes(table):
                 with refused("append-only"):
                     run(statement)
 
 
-@pytest.mark.parametrize("table", [*GUARDED, *KEPT])
+@pytest.mark.parametrize("table", [*GUARDED, *KEPT, COSIGNED])
 def test_the_app_may_read_and_never_change_the_log(log: LiveDatabase, table: str) -> None:
     assert ask(f"SELECT count(*) FROM {table}")[0][0]
     for statement in (
