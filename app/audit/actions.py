@@ -79,6 +79,10 @@ class Action(StrEnum):
     """A data key was destroyed: what it sealed can never be opened again."""
     KEY_ENCRYPTION_KEY_CREATED = "key_encryption_key:created"
     """A key encryption key was set up for an organization."""
+    DATA_KEY_ROTATED = "data_key:rotated"
+    """All that a data key sealed was sealed anew under another, and the old key destroyed."""
+    KEY_ENCRYPTION_KEY_RETIRED = "key_encryption_key:retired"
+    """A key encryption key wraps nothing any more: it may be destroyed where it is kept."""
 
     # conversations
     CONVERSATION_CREATED = "conversation:created"

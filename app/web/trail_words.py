@@ -62,6 +62,8 @@ _WORDS = {
     Action.DATA_KEY_REWRAPPED: "wrapped a data key anew",
     Action.DATA_KEY_DESTROYED: "destroyed a data key",
     Action.KEY_ENCRYPTION_KEY_CREATED: "set up a key encryption key",
+    Action.DATA_KEY_ROTATED: "replaced a data key",
+    Action.KEY_ENCRYPTION_KEY_RETIRED: "retired a key encryption key",
     Action.CONVERSATION_CREATED: "began a conversation",
     Action.CONVERSATION_CHANGED: "changed a conversation",
     Action.MEMBER_ADDED: "added a member",
