@@ -3,6 +3,7 @@
 from app.compliance.services.downloads import Download, open_download
 from app.compliance.services.holds import ask_release, keep_hold, place_hold, release_hold
 from app.compliance.services.looks import conversation_names, look_at_entry, look_at_trail
+from app.compliance.services.readings import conversation_list, open_conversation, read_page
 from app.compliance.services.requests import (
     Preview,
     approve_export,
@@ -17,13 +18,16 @@ __all__ = [
     "Preview",
     "approve_export",
     "ask_release",
+    "conversation_list",
     "conversation_names",
     "keep_hold",
     "look_at_entry",
     "look_at_trail",
+    "open_conversation",
     "open_download",
     "place_hold",
     "preview_export",
+    "read_page",
     "refuse_export",
     "release_hold",
     "request_export",

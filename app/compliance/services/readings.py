@@ -1,0 +1,89 @@
+"""An officer reads a conversation that is not theirs: with a reason, and each page on record.
+
+The entry is written in the transaction that reads, so nothing is shown that is not in the trail.
+"""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.utils import timezone
+
+from app.accounts.models import User
+from app.accounts.permissions import Permission, require
+from app.audit.actions import Action
+from app.audit.services import Target, record
+from app.compliance import access, custody
+from app.compliance.custody import DisclosedPage, OfficerConversation
+from app.compliance.models import Reading
+from app.compliance.services.looks import note_look
+from app.compliance.services.reasons import LONGEST_MATTER, LONGEST_REASON, stated
+from app.encryption.fields import seal_now
+from app.errors import NotFound
+
+OPEN_FOR = timedelta(hours=1)
+"""How long one reason serves; whoever reads on gives it again."""
+
+
+def conversation_list(officer: User) -> list[OfficerConversation]:
+    """All conversations, to choose one to read, hold or erase."""
+    require(officer, Permission.CONVERSATIONS_DISCLOSE)
+    note_look(officer, Action.NAMES_READ, {"of": "conversations"})
+    return custody.conversations(officer)
+
+
+@transaction.atomic
+def open_conversation(officer: User, conversation: UUID, *, matter: str, reason: str) -> Reading:
+    """Begin to read a conversation. Raises Denied, NotFound, Invalid."""
+    require(officer, Permission.CONVERSATIONS_DISCLOSE)
+    if access.unknown_conversations(officer, [conversation]):
+        raise NotFound
+    reading = Reading(
+        pk=uuid4(),
+        organization=officer.organization,
+        conversation_id=conversation,
+        officer=officer,
+        matter=stated(matter, "matter", LONGEST_MATTER),
+        reason=stated(reason, "reason", LONGEST_REASON),
+        closes_at=timezone.now() + OPEN_FOR,
+    )
+    entry = record(
+        Action.CONVERSATION_OPENED,
+        organization=officer.organization_id,
+        actor=officer.actor,
+        target=Target("reading", str(reading.pk), str(conversation)),
+        scope=conversation,
+        after={
+            "matter": seal_now(reading, "matter").commitment.hex(),
+            "reason": seal_now(reading, "reason").commitment.hex(),
+        },
+    )
+    reading.open_entry = entry.pk
+    reading.save(force_insert=True)
+    return reading
+
+
+@transaction.atomic
+def read_page(
+    officer: User, reading_id: UUID, *, before: int | None = None, limit: int = custody.PAGE
+) -> DisclosedPage:
+    """A page of the conversation, recorded with the range that it shows.
+
+    Raises Denied, NotFound, Conflict (the reading is over), Unavailable.
+    """
+    reading = custody.reading(officer, reading_id)
+    page = custody.disclosed(officer, reading_id, before=before, limit=limit)
+    record(
+        Action.MESSAGE_DISCLOSED,
+        organization=officer.organization_id,
+        actor=officer.actor,
+        target=Target("reading", str(reading.pk), str(reading.conversation_id)),
+        scope=reading.conversation_id,
+        parameters={
+            "first": page.first,
+            "last": page.last,
+            "messages": len(page.messages),
+            "versions": sum(len(message.versions) for message in page.messages),
+        },
+    )
+    return page
