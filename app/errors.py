@@ -74,3 +74,14 @@ class RateLimited(DomainError):
 class Unavailable(DomainError):
     code, status = "unavailable", 503
     default_message = "This cannot be done right now: try again in a moment."
+
+
+class NotSigned(Unavailable):
+    """What was done is recorded, but not under a signed checkpoint in time."""
+
+    code: ClassVar[str] = "not_signed"
+    retry_after: ClassVar[int] = 2
+    default_message = (
+        "Your looking is recorded, but the record is not signed yet, so nothing is shown. "
+        "Try again in a moment."
+    )

@@ -10,6 +10,16 @@ from enum import StrEnum
 class Action(StrEnum):
     """What happened. Grouped by subject; add new members at the end of their group."""
 
+    @property
+    def is_grave(self) -> bool:
+        """Whether nobody is told of success before the entry is under a signed checkpoint."""
+        return self in GRAVE
+
+    @property
+    def is_disclosure(self) -> bool:
+        """Whether somebody was shown what only their office lets them see; these are grave."""
+        return self in DISCLOSURES
+
     # rows: the net under everything (django-auditlog); services record what it meant
     ROW_CREATED = "row:created"
     """A row of a watched table was inserted."""
@@ -169,3 +179,27 @@ class Action(StrEnum):
     """What an erasure covers was erased."""
     ERASURE_STOPPED = "erasure:stopped"
     """An erasure could not be carried out, such as under a legal hold."""
+
+
+DISCLOSURES = frozenset(
+    {
+        Action.TRAIL_READ,
+        Action.NAMES_READ,
+        Action.MESSAGE_DISCLOSED,
+        Action.CONVERSATION_OPENED,
+        Action.EXPORT_DOWNLOADED,
+    }
+)
+GRAVE = DISCLOSURES | {
+    Action.USER_ROLE_CHANGED,
+    Action.DATA_KEY_DESTROYED,
+    Action.EXPORT_REQUESTED,
+    Action.EXPORT_APPROVED,
+    Action.HOLD_PLACED,
+    Action.HOLD_RELEASE_REQUESTED,
+    Action.HOLD_RELEASED,
+    Action.ERASURE_REQUESTED,
+    Action.ERASURE_APPROVED,
+    Action.ERASURE_DONE,
+}
+"""What waits for its checkpoint: whoever could want it undone must be too late already."""

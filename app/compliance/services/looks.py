@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from app.accounts.models import User
 from app.accounts.permissions import Permission, require
-from app.audit import disclosure
+from app.audit import disclosure, signing
 from app.audit.actions import Action
 from app.audit.services import Entry, Target, record
 from app.compliance import access
@@ -59,8 +59,13 @@ def note_look(
     *,
     conversation: UUID | None = None,
 ) -> None:
-    """Record a look, unless the officer had the same one within QUIET."""
-    if _looked_lately(officer, action, parameters):
+    """Record a look, unless the officer had the same one within QUIET.
+
+    Either way its entry is signed before anything is shown.
+    """
+    earlier = _earlier_look(officer, action, parameters)
+    if earlier is not None:
+        signing.hold_back([earlier])
         return
     if conversation and access.unknown_conversations(officer, [conversation]):
         conversation = None  # nobody's, or another organization's: not a scope of ours
@@ -75,7 +80,7 @@ def note_look(
         )
 
 
-def _looked_lately(officer: User, action: Action, parameters: dict[str, Any]) -> bool:
+def _earlier_look(officer: User, action: Action, parameters: dict[str, Any]) -> Entry | None:
     recent = disclosure.page(
         officer.organization_id,
         actions=[action],
@@ -83,4 +88,5 @@ def _looked_lately(officer: User, action: Action, parameters: dict[str, Any]) ->
         since=timezone.now() - QUIET,
         limit=_RECENT,
     )
-    return any(entry.document["parameters"] == parameters for entry in recent)
+    same = (entry for entry in recent if entry.document["parameters"] == parameters)
+    return next(same, None)

@@ -69,7 +69,12 @@ def _answer(request: HttpRequest, status: int) -> HttpResponse:
 
 
 def _problem(request: HttpRequest, status: int, heading: str, explanation: str) -> HttpResponse:
-    shown = {"heading": heading, "explanation": explanation}
+    again = status == HTTPStatus.SERVICE_UNAVAILABLE and request.method == "GET"
+    shown = {
+        "heading": heading,
+        "explanation": explanation,
+        "retry": request.get_full_path() if again else None,
+    }
     return render(request, "web/problem.html", shown, status=status)
 
 
