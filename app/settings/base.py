@@ -6,16 +6,19 @@ from pathlib import Path
 from csp.constants import NONE, SELF
 
 from app.settings.env import (
+    bucket_urls,
     database_role,
     env,
     key_bytes,
     key_text,
     long_text,
+    mail_server,
     natural,
     postgresql,
     redis_url,
     some_words,
     storage_url,
+    witness_pairs,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -60,6 +63,19 @@ KEY_ENCRYPTION_KEY_FILE = env.required(
 # Only the sealer's process is given this one.
 SEALER_SIGNING_KEY_FILE = env.optional("SEALER_SIGNING_KEY_FILE", Path, default=None)
 CHECKPOINT_ORIGIN = env.optional("CHECKPOINT_ORIGIN", str, default="parley.local/log")
+# Where checkpoints are kept outside our reach: docs/operations.md.
+ANCHOR_BUCKET = env.optional("ANCHOR_BUCKET", bucket_urls, default=[])
+ANCHOR_WITNESS = env.optional("ANCHOR_WITNESS", witness_pairs, default=[])
+ANCHOR_MAIL = env.optional("ANCHOR_MAIL", some_words, default=[])
+ANCHOR_MINUTES = env.optional("ANCHOR_MINUTES", natural, default=60)
+ANCHOR_KEEP_DAYS = env.optional("ANCHOR_KEEP_DAYS", natural, default=2192)  # six years
+if ANCHOR_MAIL:
+    _MAIL = env.required("SMTP_URL", mail_server, why="ANCHOR_MAIL needs smtp:// or smtps://") or {}
+    EMAIL_HOST, EMAIL_PORT = _MAIL.get("HOST"), _MAIL.get("PORT")
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.get("HOST_USER"), _MAIL.get("HOST_PASSWORD")
+    EMAIL_USE_SSL, EMAIL_USE_TLS = _MAIL.get("USE_SSL"), _MAIL.get("USE_TLS")
+    EMAIL_TIMEOUT = 15  # seconds
+    DEFAULT_FROM_EMAIL = env.required("MAIL_FROM", str, why="the address that our mail comes from")
 # How many proxies of ours append to X-Forwarded-For; 0: nobody is believed.
 TRUSTED_PROXY_COUNT = env.optional("TRUSTED_PROXY_COUNT", natural, default=0)
 

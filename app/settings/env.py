@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from decouple import Config, RepositoryEmpty, RepositoryEnv, UndefinedValueError
@@ -153,6 +153,38 @@ def storage_url(value: str) -> str:
     if not (whole if parts.scheme == "file" else parts.scheme in {"gs", "s3"} and parts.netloc):
         raise ValueError("not the URL of a storage")
     return value
+
+
+def bucket_urls(value: str) -> list[str]:
+    """Buckets, separated by commas: `s3://bucket/prefix?endpoint=…&region=…`, `gs://bucket/prefix`."""
+    found = [storage_url(word) for word in some_words(value)]
+    if any(urlsplit(url).scheme == "file" for url in found):
+        raise ValueError("a folder keeps nothing from us")
+    return found
+
+
+def witness_pairs(value: str) -> list[tuple[str, str]]:
+    """Witnesses, separated by commas, each its URL, a space and its vkey: `https://… name+…+…`."""
+    found = [tuple(word.split()) for word in some_words(value)]
+    if any(len(pair) != 2 or not pair[0].startswith(("https://", "http://")) for pair in found):
+        raise ValueError("not a URL and a vkey")
+    return [(url, vkey) for url, vkey in found]
+
+
+def mail_server(value: str) -> dict[str, Any]:
+    """`smtp://user:password@host:587` (STARTTLS, but on loopback) or `smtps://…:465` (TLS)."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        raise ValueError("not the URL of a mail server")
+    tls, near = parts.scheme == "smtps", parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    return {
+        "HOST": parts.hostname,
+        "PORT": parts.port or (465 if tls else 587),
+        "HOST_USER": unquote(parts.username or ""),
+        "HOST_PASSWORD": unquote(parts.password or ""),
+        "USE_SSL": tls,
+        "USE_TLS": not tls and not near,
+    }
 
 
 def postgresql(value: str) -> dict[str, Any]:
