@@ -38,6 +38,8 @@ _WORDS = {
     Action.LOG_HEARTBEAT: "noted that the log is alive",
     Action.LOG_VERIFIED: "verified the log: it agrees",
     Action.LOG_VERIFICATION_FAILED: "verified the log: it does not agree",
+    Action.LOG_ANCHORED: "had the log's checkpoint kept outside",
+    Action.LOG_ANCHOR_FAILED: "could not have the log's checkpoint kept outside",
     Action.CONTENT_VERIFIED: "compared the database with the log: it agrees",
     Action.CONTENT_VERIFICATION_FAILED: "compared the database with the log: it does not agree",
     Action.ORGANIZATION_CREATED: "founded the organization",
