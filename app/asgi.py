@@ -11,6 +11,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.prod")
 # First: it loads the apps, which everything below needs.
 _http = get_asgi_application()
 
+from app.encryption import forgetting  # noqa: E402
 from app.routing import websocket  # noqa: E402
 
+forgetting.follow()
 application = ProtocolTypeRouter({"http": _http, "websocket": websocket})

@@ -8,3 +8,7 @@ import app.celery  # noqa: F401 - services send jobs through the current applica
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.prod")
 application = get_wsgi_application()
+
+from app.encryption import forgetting  # noqa: E402
+
+forgetting.follow()

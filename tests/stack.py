@@ -118,6 +118,7 @@ def _start() -> None:
             "REDIS_URL": _running.redis.url,
             "KEY_ENCRYPTION_KEY_FILE": str(_running.key_encryption_key),
             "SEALER_SIGNING_KEY_FILE": str(_running.sealer_key),
+            "ERASURE_LIST": str(folder / "erasures.list"),
         }
     )
 

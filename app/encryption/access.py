@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, Sum
+from django.db.models import Count, Max, Q, QuerySet, Sum
 
 from app.encryption.models import DataKey, KeyEncryptionKey
 
@@ -13,6 +13,20 @@ from app.encryption.models import DataKey, KeyEncryptionKey
 def data_keys(ids: Collection[UUID]) -> list[DataKey]:
     """The data keys with these ids, with their key encryption keys; one query."""
     return list(DataKey.objects.select_related("key_encryption_key").filter(id__in=ids))
+
+
+def data_keys_of(
+    organization: UUID, conversation: UUID | None, months: Collection[date] | None = None
+) -> QuerySet[DataKey]:
+    """All data keys of a conversation there ever were, of all months or of these, by id."""
+    keys = DataKey.objects.filter(organization_id=organization, conversation_id=conversation)
+    return (keys if months is None else keys.filter(month__in=months)).order_by("id")
+
+
+def conversations_with_destroyed_keys() -> set[UUID]:
+    """Where something may have been erased."""
+    found = DataKey.objects.filter(destroyed_at__isnull=False, conversation_id__isnull=False)
+    return {pk for pk in found.values_list("conversation_id", flat=True) if pk}
 
 
 def data_key_in_force(organization: UUID, conversation: UUID | None, month: date) -> DataKey | None:

@@ -1,4 +1,4 @@
-"""The data keys that this process holds unwrapped: for five minutes, and not too many.
+"""The data keys that this process holds unwrapped: for minutes, and not too many.
 
 Only committed data keys get in (`services` commits them apart), so a rolled back transaction
 leaves none behind. Shared by threads: finding a key needs no lock, obtaining one does.
@@ -14,12 +14,12 @@ from uuid import UUID
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
 
 from app.encryption import access, services
 from app.encryption.envelope import KEY_BYTES, Fault, SealError, dek_id_in
 from app.encryption.models import DataKey
 
-LIFETIME = 300.0  # seconds
 CAPACITY = 10_000  # data keys
 
 _Scope = tuple[int, int]
@@ -36,7 +36,7 @@ class HeldKey:
         self.cipher = AESGCM(self._key)
         self.dek_id = row.id.bytes
         self.month = row.month
-        self.expires = time.monotonic() + LIFETIME
+        self.expires = time.monotonic() + settings.DATA_KEY_SECONDS
         self.uses = uses
 
     def derived(self, info: bytes) -> bytes:
@@ -52,6 +52,7 @@ class KeyRing:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
+        self._drops = 0
         self.forget()
 
     def forget(self) -> None:
@@ -63,6 +64,20 @@ class KeyRing:
         self._month: tuple[float, float, date] = (0.0, 0.0, date.min)
         self._obtaining = Lock()
         self._keeping = Lock()
+
+    def drop(self, dek_ids: Collection[bytes] | None = None) -> None:
+        """Hold these keys no longer, nor anything derived from them; None: hold none at all.
+
+        Uses that were reserved are kept where a key turns out to be in force still.
+        """
+        with self._keeping:
+            self._drops += 1
+            for dek_id in [*self._by_id] if dek_ids is None else dek_ids:
+                if (held := self._by_id.pop(dek_id, None)) is not None:
+                    held.expires = 0.0
+            for held in self._sealing.values():
+                if dek_ids is None or held.dek_id in dek_ids:
+                    held.expires = 0.0
 
     def to_seal(self, organization: UUID, conversation: UUID | None) -> HeldKey:
         """The key of this conversation and month, with one use taken from it.
@@ -91,10 +106,11 @@ class KeyRing:
             return held
         if dek_id in self._erased:
             raise SealError(Fault.ERASED, "the data key of this text was destroyed")
+        since = self._drops
         rows = access.data_keys([UUID(bytes=dek_id)])
         if not rows:
             raise SealError(Fault.UNKNOWN_KEY, "there is no data key for this text")
-        return self._hold(rows[0], iter(()))
+        return self._hold(rows[0], iter(()), since)
 
     def prefetch(self, dek_ids: Collection[bytes]) -> None:
         """Hold these keys, with one query at most; what does not unwrap is left to `to_open`."""
@@ -104,9 +120,10 @@ class KeyRing:
             for dek_id in {*dek_ids} - self._erased
             if (held := self._by_id.get(dek_id)) is None or held.expires <= now
         ]
+        since = self._drops
         for row in access.data_keys(missing) if missing else ():
             try:
-                self._hold(row, iter(()))
+                self._hold(row, iter(()), since)
             except SealError:
                 continue  # told by to_open, for the text that needs this key
 
@@ -120,20 +137,23 @@ class KeyRing:
                 held = self._renewed(held)
             if held is not None and next(held.uses, None) is not None:
                 return self._keep_for_sealing(scope, held)
+        since = self._drops
         row = services.reserve_data_key(
             organization=organization, conversation=conversation, month=month
         )
-        held = self._hold(row, iter(range(services.USE_BLOCK - 1)))
+        held = self._hold(row, iter(range(services.USE_BLOCK - 1)), since)
         return self._keep_for_sealing(scope, held)
 
     def _renewed(self, held: HeldKey) -> HeldKey | None:
         """The same key, read again, with the uses still reserved; None when it has ended."""
+        since = self._drops
         rows = access.data_keys([UUID(bytes=held.dek_id)])
         if not rows or rows[0].closed_at is not None or rows[0].destroyed_at is not None:
             return None
-        return self._hold(rows[0], held.uses)
+        return self._hold(rows[0], held.uses, since)
 
-    def _hold(self, row: DataKey, uses: Iterator[int]) -> HeldKey:
+    def _hold(self, row: DataKey, uses: Iterator[int], since: int) -> HeldKey:
+        """Unwrap and keep the key; `since` is the number of drops before its row was read."""
         try:
             held = HeldKey(row, uses)
         except SealError as error:
@@ -141,6 +161,9 @@ class KeyRing:
                 self._note_erased(row.id.bytes)
             raise
         with self._keeping:
+            if self._drops != since:  # its end may have been told meanwhile
+                held.expires = 0.0
+                return held
             # Oldest first out, which is also the first to expire.
             self._by_id.pop(held.dek_id, None)
             self._by_id[held.dek_id] = held

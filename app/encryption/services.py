@@ -9,6 +9,7 @@ from django.db.models import F
 
 from app.audit.actions import Action
 from app.audit.services import SYSTEM, Target, record
+from app.encryption import erasures
 from app.encryption.access import data_key_in_force, key_encryption_key_in_force
 from app.encryption.apart import apart
 from app.encryption.envelope import KEY_BYTES, Fault, SealError, prefixed
@@ -47,8 +48,12 @@ def reserve_data_key(*, organization: UUID, conversation: UUID | None, month: da
 
 
 def unwrap_data_key(key: DataKey) -> bytes:
-    """The 32 bytes of `key`; raises `SealError` (erased, key_unavailable, refused)."""
-    if key.destroyed_at is not None:
+    """The 32 bytes of `key`; raises `SealError` (erased, key_unavailable, refused).
+
+    Raises ErasureListUnusable where it cannot be told whether the key was erased.
+    """
+    # On the list, but alive: a backup was restored, and the list was not replayed yet.
+    if key.destroyed_at is not None or key.id in erasures.listed():
         raise SealError(Fault.ERASED, "the data key of this text was destroyed")
     wrapped = base64.b64decode(key.wrapped or "")
     return key_encryption(key.key_encryption_key).unwrap(wrapped, _binding(key))

@@ -60,6 +60,10 @@ JWT_SIGNING_KEY = env.required(
 KEY_ENCRYPTION_KEY_FILE = env.required(
     "KEY_ENCRYPTION_KEY_FILE", Path, why="a file of 32 random bytes in base64, readable by us only"
 )
+# How long a process may hold an unwrapped data key, in seconds; the same for all of them.
+DATA_KEY_SECONDS = env.optional("DATA_KEY_SECONDS", natural, default=300)
+# Which data keys were destroyed: on storage that a restore of the database leaves alone.
+ERASURE_LIST = env.optional("ERASURE_LIST", Path, default=STATE_DIR / "erasures.list")
 # Only the sealer's process is given this one.
 SEALER_SIGNING_KEY_FILE = env.optional("SEALER_SIGNING_KEY_FILE", Path, default=None)
 CHECKPOINT_ORIGIN = env.optional("CHECKPOINT_ORIGIN", str, default="parley.local/log")
