@@ -9,18 +9,19 @@ from app.audit import leaves
 from app.audit.body import Body, parse
 from app.audit.canonical import NotCanonical
 from app.audit.findings import Fault, Report
+from app.audit.rows import unescape
 
 # As text, in the form that a body has them: parsing and printing again would cost more.
 ENTRY_COLUMNS = """e.id, e.uuid::text, e.organization_id::text, e.action_name, e.scope_id::text,
     e.actor_id::text, e.target_type, e.target_id, e.target_parent,
     to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    e.body, e.body_hash, e.leaf"""
+    encode(e.body, 'escape'), encode(e.body_hash, 'hex'), encode(e.leaf, 'escape')"""
 
 
 class StoredEntry(NamedTuple):
-    """The columns of ENTRY_COLUMNS."""
+    """The columns of ENTRY_COLUMNS, as `rows.unload` gives them."""
 
-    id: int
+    id: str
     uuid: str
     organization: str
     action: str
@@ -30,27 +31,47 @@ class StoredEntry(NamedTuple):
     target_id: str
     target_parent: str
     at: str
-    body: memoryview
-    body_hash: memoryview
-    leaf: memoryview
+    body: str | None
+    body_hash: str | None
+    leaf: str | None
 
 
-def check_entry(entry: StoredEntry, master: bytes, report: Report) -> None:
-    """Add to the report what does not agree in this entry; `master` makes the pseudonyms."""
-    body = bytes(entry.body)
-    body_hash = hashlib.sha256(body).digest()
-    place = f"entry {entry.id}"
-    if body_hash != bytes(entry.body_hash):
-        report.add(Fault.BODY_HASH, place, "its body is not the one that was hashed")
-    try:
-        told = parse(body)
-    except NotCanonical as error:
-        report.add(Fault.BODY_FORM, place, str(error))
-        return
-    if _columns(told) != entry[1:10]:
-        report.add(Fault.COLUMNS, place, f"its body says otherwise: {_differing(entry, told)}")
-    if _leaf_line(told, body_hash, master) != bytes(entry.leaf):
-        report.add(Fault.LEAF_LINE, place, "its leaf line does not follow from its body")
+class EntryCheck:
+    """Checks entries against themselves and adds to the report what does not agree.
+
+    `master` makes the pseudonyms.
+    """
+
+    def __init__(self, master: bytes, report: Report) -> None:
+        self._master, self._report = master, report
+
+    def __call__(self, entry: StoredEntry) -> bytes:
+        """Check one; returns its leaf line as it is stored."""
+        add, place = self._report.add, f"entry {entry.id}"
+        body, leaf = unescape(entry.body), unescape(entry.leaf)
+        body_hash = hashlib.sha256(body).digest()
+        if body_hash.hex() != entry.body_hash:
+            add(Fault.BODY_HASH, place, "its body is not the one that was hashed")
+        try:
+            told = parse(body)
+        except NotCanonical as error:
+            add(Fault.BODY_FORM, place, str(error))
+            return leaf
+        if _columns(told) != entry[1:10]:
+            add(Fault.COLUMNS, place, f"its body says otherwise: {_differing(entry, told)}")
+        if self._leaf_line(told, body_hash) != leaf:
+            add(Fault.LEAF_LINE, place, "its leaf line does not follow from its body")
+        return leaf
+
+    def _leaf_line(self, body: Body, body_hash: bytes) -> bytes | None:
+        actor = body.actor
+        try:
+            scope, acting = _pseudonyms(
+                self._master, body.organization, body.scope, actor.kind, actor.id
+            )
+        except ValueError:
+            return None  # an id that is no UUID: no line of ours follows from it
+        return leaves.leaf_line(body.time, scope, acting, body_hash)
 
 
 def _columns(body: Body) -> tuple[str | None, ...]:
@@ -65,15 +86,6 @@ def _differing(entry: StoredEntry, body: Body) -> str:
     names = StoredEntry._fields[1:10]
     pairs = zip(names, entry[1:10], _columns(body), strict=True)
     return ", ".join(name for name, column, told in pairs if column != told)
-
-
-def _leaf_line(body: Body, body_hash: bytes, master: bytes) -> bytes | None:
-    actor = body.actor
-    try:
-        scope, acting = _pseudonyms(master, body.organization, body.scope, actor.kind, actor.id)
-    except ValueError:
-        return None  # an id that is no UUID: no line of ours follows from it
-    return leaves.leaf_line(body.time, scope, acting, body_hash)
 
 
 @lru_cache(maxsize=65536)

@@ -13,18 +13,24 @@ TILE_HEIGHT = 8
 """A node of level n+1 stands over 256 nodes of level n; level 0 are the leaf hashes."""
 
 EMPTY_ROOT = hashlib.sha256().digest()
+# To copy a hash that was begun takes half as long as to begin one.
+_LEAF, _NODE = hashlib.sha256(b"\x00"), hashlib.sha256(b"\x01")
 
 Range = tuple[int, int]
 
 
 def leaf_hash(leaf: bytes) -> bytes:
     """MTH of one entry: SHA-256(0x00 ‖ leaf), RFC 6962 section 2.1."""
-    return hashlib.sha256(b"\x00" + leaf).digest()
+    begun = _LEAF.copy()
+    begun.update(leaf)
+    return begun.digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """SHA-256(0x01 ‖ left ‖ right), RFC 6962 section 2.1."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
+    begun = _NODE.copy()
+    begun.update(left + right)
+    return begun.digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +68,11 @@ class Frontier:
 
     def extend(self, leaf_hashes: Iterable[bytes]) -> list[Node]:
         """Append leaves; returns the nodes (level 1 and up) that became full, lowest first."""
-        sha256, hashes, full = hashlib.sha256, self.hashes, []
+        hashes, full = self.hashes, []
         for leaf in leaf_hashes:
             node, size, height = leaf, self.size, 0
             while size & 1:  # a perfect subtree of this height stands to the left: merge
-                node = sha256(b"\x01" + hashes.pop() + node).digest()
+                node = node_hash(hashes.pop(), node)
                 size >>= 1
                 height += 1
                 if height % TILE_HEIGHT == 0:

@@ -1,7 +1,8 @@
 """Plain SQL on Django's connection, for the sealer and the verifier."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connection
@@ -22,6 +23,59 @@ def stream(statement: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
     with connection.chunked_cursor() as cursor:
         cursor.execute(statement, parameters)
         yield from cursor
+
+
+def unload(
+    statement: str, parameters: Sequence[Any], take: Callable[[list[str | None]], None]
+) -> None:
+    """COPY the statement's rows out and hand each to `take`, every column as PostgreSQL's text.
+
+    The server reads on while `take` works. `take` must not use this connection, nor raise.
+    """
+    with connection.cursor() as cursor:
+        query = cursor.mogrify(statement, parameters).decode()
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT", _Lines(take))
+
+
+class _Lines:
+    """What psycopg2 writes a COPY to: one line a call, as the protocol promises."""
+
+    def __init__(self, take: Callable[[list[str | None]], None]) -> None:
+        self._take = take
+
+    def write(self, line: bytes) -> None:
+        columns: list[str | None] = line[:-1].decode().split("\t")  # type: ignore[assignment]
+        if b"\\" in line:
+            columns = [_unescaped(text) for text in columns if text is not None]
+        self._take(columns)
+
+
+def _unescaped(text: str) -> str | None:
+    """A column of COPY's text format: NULL is backslash N, and a backslash escapes."""
+    return None if text == r"\N" else _ESCAPED.sub(lambda found: _ESCAPES[found[1]], text)
+
+
+# https://www.postgresql.org/docs/current/sql-copy.html: what COPY TO writes.
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
+_ESCAPED = re.compile(r"\\([bfnrtv\\])")
+
+
+def unescape(text: str | None) -> bytes:
+    """The bytes of a column sent as `encode(column, 'escape')`; none for NULL.
+
+    Half as long as hex, and nothing to undo for ASCII without a backslash.
+    """
+    if text is None:
+        return b""
+    data = text.encode("ascii")
+    return data if b"\\" not in data else _OCTAL.sub(_byte, data)
+
+
+_OCTAL = re.compile(rb"\\(\\|[0-3][0-7][0-7])")
+
+
+def _byte(found: re.Match[bytes]) -> bytes:
+    return b"\\" if found[1] == b"\\" else bytes([int(found[1], 8)])
 
 
 def value(statement: str, parameters: Sequence[Any] = ()) -> Any:

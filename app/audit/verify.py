@@ -15,16 +15,18 @@ from django.db import transaction
 
 from app.audit import merkle
 from app.audit.checkpoint import BadNote, PublicKey, open_checkpoint
-from app.audit.entry_check import ENTRY_COLUMNS, StoredEntry, check_entry
+from app.audit.entry_check import ENTRY_COLUMNS, EntryCheck, StoredEntry
 from app.audit.findings import Fault, Known, Report
 from app.audit.merkle import Frontier
-from app.audit.rows import rows, run, stream
+from app.audit.rows import rows, run, stream, unload
 
-_CHUNK = 2000  # leaves between two looks at the stored nodes
+_PAGE = 5000  # leaves that are read, and their entries checked, before the tree grows by them
+# WITH TIES: an index that is there twice is not cut in two by the end of a page.
 _LEAVES = f"""
-SELECT l.index, l.entry_id, l.hash, {ENTRY_COLUMNS}
+SELECT l.index, l.entry_id, encode(l.hash, 'hex'), {ENTRY_COLUMNS}
 FROM audit_leaf l LEFT JOIN audit_entry e ON e.id = l.entry_id
-WHERE l.organization_id = %s ORDER BY l.index
+WHERE l.organization_id = %s AND l.index >= %s
+ORDER BY l.index FETCH FIRST {_PAGE} ROWS WITH TIES
 """  # noqa: S608 - constants
 _LEAFLESS = f"""
 SELECT e.xid > coalesce(h.xid, '0') OR (e.xid = h.xid AND e.id > h.entry_id),
@@ -91,7 +93,9 @@ class _Rebuilding:
 
     def __init__(self, report: Report, keys: Sequence[PublicKey], known: Sequence[Known]) -> None:
         self._report, self._keys = report, keys
-        self._organization = report.organization
+        self._organization, self._name = report.organization, str(report.organization)
+        self._check_entry = EntryCheck(settings.AUDIT_PSEUDONYM_KEY, report)
+        self._page: list[tuple[int, bytes]] = []
         self._tree = Frontier()
         self._hashes: list[bytes] = []
         self._nodes = 0
@@ -102,33 +106,45 @@ class _Rebuilding:
     def run(self) -> None:
         checkpoints = _Checkpoints(stream(_CHECKPOINTS, [self._organization]))
         expected = 0
-        for index, entry_id, hash_, *row in stream(_LEAVES, [self._organization]):
-            if index != expected:
-                self._out_of_order(expected, index)
-            expected = index + 1
-            self._leaf(index, entry_id, bytes(hash_), row)
-            known = self._known[0].size if self._known else None
-            if len(self._hashes) >= _CHUNK or expected in {checkpoints.next_size, known}:
-                self._reach(expected, checkpoints)
-        self._reach(expected, checkpoints)
+        for page in self._pages():
+            for index, hash_ in page:
+                if index != expected:
+                    self._out_of_order(expected, index)
+                expected = index + 1
+                self._hashes.append(hash_)
+                known = self._known[0].size if self._known else None
+                if expected in (checkpoints.next_size, known):
+                    self._reach(expected, checkpoints)
+            self._reach(expected, checkpoints)
         self._report.size = expected
         self._check_end(checkpoints, expected)
         self._check_tree(expected)
 
-    def _leaf(self, index: int, entry_id: int, hash_: bytes, row: Sequence[Any]) -> None:
+    def _pages(self) -> Iterator[list[tuple[int, bytes]]]:
+        """The leaves in order, as (index, hash), when their entries have been checked."""
+        start = -(2**63)
+        while True:
+            self._page = []
+            unload(_LEAVES, [self._organization, start], self._leaf)
+            if not self._page:
+                return
+            yield self._page
+            start = self._page[-1][0] + 1
+
+    def _leaf(self, row: Sequence[Any]) -> None:
+        index, entry_id, hash_ = int(row[0]), row[1], bytes.fromhex(row[2] or "")
+        self._page.append((index, hash_))
         report = self._report
-        if row[0] is None:
+        if row[3] is None:
             report.add(Fault.ENTRY_MISSING, f"leaf {index}", f"its entry {entry_id} is gone")
-        else:
-            entry = StoredEntry(*row)
-            if entry.organization != str(self._organization):
-                message = f"its entry {entry_id} belongs to another organization"
-                report.add(Fault.ENTRY_ELSEWHERE, f"leaf {index}", message)
-            check_entry(entry, settings.AUDIT_PSEUDONYM_KEY, report)
-            if merkle.leaf_hash(bytes(entry.leaf)) != hash_:
-                message = f"its hash is not that of entry {entry_id}"
-                report.add(Fault.LEAF_HASH, f"leaf {index}", message)
-        self._hashes.append(hash_)
+            return
+        entry = StoredEntry(*row[3:])
+        if entry.organization != self._name:
+            message = f"its entry {entry_id} belongs to another organization"
+            report.add(Fault.ENTRY_ELSEWHERE, f"leaf {index}", message)
+        if merkle.leaf_hash(self._check_entry(entry)) != hash_:
+            message = f"its hash is not that of entry {entry_id}"
+            report.add(Fault.LEAF_HASH, f"leaf {index}", message)
 
     def _out_of_order(self, first: int, found: int) -> None:
         self._broken = True
@@ -260,9 +276,12 @@ def _keys(report: Report, trusted: Sequence[PublicKey]) -> list[PublicKey]:
 
 
 def _check_leafless(report: Report) -> None:
-    for after_horizon, ahead, elsewhere, *row in stream(_LEAFLESS, [report.organization]):
-        entry = StoredEntry(*row)
-        check_entry(entry, settings.AUDIT_PSEUDONYM_KEY, report)
+    check = EntryCheck(settings.AUDIT_PSEUDONYM_KEY, report)
+
+    def take(row: Sequence[Any]) -> None:
+        after_horizon, ahead, elsewhere = (flag == "t" for flag in row[:3])
+        entry = StoredEntry(*row[3:])
+        check(entry)
         if ahead:
             message = "its transaction id lies in the future"
             report.add(Fault.ENTRY_AHEAD, f"entry {entry.id}", message)
@@ -271,6 +290,8 @@ def _check_leafless(report: Report) -> None:
         else:
             message = "the sealer had passed it, and it has no leaf"
             report.add(Fault.ENTRY_UNSEALED, f"entry {entry.id}", message)
+
+    unload(_LEAFLESS, [report.organization], take)
 
 
 def _check_horizon(report: Report) -> None:

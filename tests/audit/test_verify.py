@@ -16,12 +16,16 @@ from django.db import transaction
 from pytest_django import DjangoDbBlocker
 
 from app.audit import canonical
+from app.audit import verify as verifying
+from app.audit.actions import Action
 from app.audit.checkpoint import Signer, open_checkpoint
+from app.audit.context import Origin, acting_from
 from app.audit.findings import Fault, Known, Report
 from app.audit.models import Checkpoint, Entry, Verification
+from app.audit.services import Record, Target, record_many
 from app.audit.tasks import heartbeat, verify_due
 from app.audit.verify import examine, verify
-from tests.audit.trail import ACME, ORIGIN, OTHER, SEED, a_sealer, ask, write
+from tests.audit.trail import ACME, BOB, ORIGIN, OTHER, SEED, a_sealer, ask, write
 from tests.live import LiveDatabase
 from tests.stack import Stack
 
@@ -105,6 +109,8 @@ def changed(column: str, value: str) -> list[str]:
     return [f"UPDATE audit_entry SET {column} = {value} WHERE id = {ENTRY}"]
 
 
+EMPTIED = ("body", "body_hash", "leaf")
+
 BREAKS = [
     Broken(
         "one flipped bit of a body",
@@ -178,6 +184,18 @@ BREAKS = [
         "a microsecond later",
         changed("at", "at + interval '1 microsecond'"),
         {(Fault.COLUMNS, "entry {7}")},
+    ),
+    Broken(
+        "an emptied body, hash and leaf line",
+        [
+            *(f"ALTER TABLE audit_entry ALTER {c} DROP NOT NULL" for c in EMPTIED),
+            *(changed(column, "NULL")[0] for column in EMPTIED),
+        ],
+        {
+            (Fault.BODY_HASH, "entry {7}"),
+            (Fault.BODY_FORM, "entry {7}"),
+            (Fault.LEAF_HASH, "leaf 7"),
+        },
     ),
     Broken("another uuid", changed("uuid", "gen_random_uuid()"), {(Fault.COLUMNS, "entry {7}")}),
     Broken(
@@ -390,6 +408,16 @@ def test_entries_that_wait_for_the_sealer_are_counted_and_no_fault(log: LiveData
     assert (report.ok, report.waiting) == (True, 4)
 
 
+def test_an_entry_with_characters_of_every_kind_agrees(live_db: LiveDatabase) -> None:
+    target = Target("x\\N", "a\tb\nc\\x41 \\101 é \U0001f512", "\\")
+    with acting_from(Origin(agent="\\ \\\\ \x01 ü \x7f")), transaction.atomic():
+        record_many([Record(Action.USER_CHANGED, ACME, BOB, target, after={"role": "\\é"})])
+    with live_db.acting_as("sealer"):
+        a_sealer().seal()
+    report = verify(ACME)
+    assert (report.problems, report.size) == ([], 1)
+
+
 @pytest.mark.parametrize("broken", BREAKS, ids=[row.how for row in BREAKS])
 def test_the_verifier_names_what_is_wrong_and_where(one_log: LiveDatabase, broken: Broken) -> None:
     with as_an_owner_without_guards(one_log, take_back=True):
@@ -397,6 +425,9 @@ def test_the_verifier_names_what_is_wrong_and_where(one_log: LiveDatabase, broke
         ask_nothing(*broken.statements)
         last = ask("SELECT max(id) FROM audit_entry")[0][0]
         report = examine(ACME)
+        # Leaf 7 ends a page, with a double if it has one.
+        with patch("app.audit.verify._LEAVES", verifying._LEAVES.replace("5000 ROWS", "8 ROWS")):
+            assert found(examine(ACME)) == found(report)
     said = {
         (fault.value, place.replace("{7}", str(entry)).replace("{last}", str(last)))
         for fault, place in broken.says
