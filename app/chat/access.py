@@ -6,6 +6,7 @@ Who is not a member gets NotFound, as if there were nothing: existence is inform
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -15,18 +16,20 @@ from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 from app.accounts.models import User
 from app.audit import access as trail
 from app.audit import disclosure
+from app.chat.attachments.description import load
 from app.chat.models import (
+    Attachment,
     Conversation,
     Kind,
     Membership,
     Message,
     MessageVersion,
     Reaction,
-    VersionKind,
 )
 from app.encryption.envelope import Fault
 from app.encryption.fields import SealError, prefetch_data_keys, token
 from app.errors import NotFound, Unavailable
+from app.realtime import protocol
 from app.realtime.access import Place, places
 from app.realtime.services import conversation_stream
 
@@ -60,6 +63,7 @@ class MessageView:
     body: str | None
     entry_id: int
     log_index: int | None = None
+    attachments: list[protocol.Attachment] = field(default_factory=list)
     replies: int = 0
     last_reply_at: datetime | None = None
     reactions: dict[str, list[UUID]] = field(default_factory=dict)
@@ -193,6 +197,70 @@ def timeline(
     return Page(_views(rows[:limit][::-1]), position, len(rows) > limit)
 
 
+def attachment_for(user: User, attachment_id: UUID) -> Attachment:
+    """A file that the user may fetch: of a message that is there, where they are a member now;
+    or their own, before it is sent. Raises NotFound.
+    """
+    sent = Q(message__isnull=False, message__deleted_at=None)
+    own = Q(message=None, uploader=user, completed_at__isnull=False, deleted_at=None)
+    found = (
+        Attachment.objects.filter(sent | own, pk=attachment_id)
+        .filter(_mine("conversation__", user))
+        .first()
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+def upload(user: User, attachment_id: UUID, *, lock: bool = False) -> Attachment:
+    """The user's own file that is not deleted, in a conversation that they are in now.
+
+    `lock`: until the end of the transaction. Raises NotFound.
+    """
+    rows = Attachment.objects.select_for_update(of=("self",)) if lock else Attachment.objects
+    found = (
+        rows.filter(pk=attachment_id, uploader=user, deleted_at=None)
+        .filter(_mine("conversation__", user))
+        .first()
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+def unsent_uploads(user: User) -> int:
+    """How many files of the user no message carries."""
+    return Attachment.objects.filter(uploader=user, message=None, deleted_at=None).count()
+
+
+def unsent(attachment_id: UUID, *, made_before: datetime | None = None) -> Attachment | None:
+    """For services of the system: a file that no message carries, locked until the commit."""
+    rows = Attachment.objects.select_for_update().filter(
+        pk=attachment_id, message=None, deleted_at=None
+    )
+    if made_before is not None:
+        rows = rows.filter(created_at__lt=made_before)
+    return rows.first()
+
+
+def abandoned(*, made_before: datetime) -> list[UUID]:
+    """For the job: files that no message carries, begun before that time."""
+    rows = Attachment.objects.filter(message=None, deleted_at=None, created_at__lt=made_before)
+    return list(rows.order_by("created_at").values_list("pk", flat=True))
+
+
+def to_remove(*, deleted_before: datetime, erased_in: Collection[UUID]) -> list[Attachment]:
+    """For the job: what the storage should have no more of, as far as rows can tell.
+
+    Files deleted before that time; and those sent in conversations of which some data key was
+    destroyed: whether theirs was, their own key tells.
+    """
+    deleted = Q(deleted_at__lt=deleted_before)
+    doubtful = Q(message__isnull=False, conversation__in=erased_in)
+    return list(Attachment.objects.filter(deleted | doubtful, gone_at=None).order_by("created_at"))
+
+
 def may_listen(pairs: Collection[tuple[User, UUID]]) -> set[tuple[UUID, UUID]]:
     """Of (user, conversation) pairs, those where the user is a member now; one query."""
     found = _present(
@@ -287,7 +355,7 @@ def _unread(memberships: Collection[int]) -> dict[UUID, int]:
 
 
 def _views(messages: Sequence[Message]) -> list[MessageView]:
-    """The messages' present texts, reactions, replies and places, in four queries."""
+    """The messages' present texts, files, reactions, replies and places, in five queries."""
     ids = [row.pk for row in messages]
     present = present_versions({row.pk: row.revision for row in messages})
     views = {
@@ -297,6 +365,9 @@ def _views(messages: Sequence[Message]) -> list[MessageView]:
     indexes = trail.leaf_indexes([view.entry_id for view in views.values()])
     for view in views.values():
         view.log_index = indexes.get(view.entry_id)
+    for row in attached(ids):
+        if row.message_id in views and views[row.message_id].message.deleted_at is None:
+            views[row.message_id].attachments.append(shown(row))
     for reaction in Reaction.objects.filter(message__in=ids).order_by("pk"):
         views[reaction.message_id].reactions.setdefault(reaction.emoji, []).append(reaction.user_id)
     replied = (
@@ -307,6 +378,26 @@ def _views(messages: Sequence[Message]) -> list[MessageView]:
     for pk, count, last in replied:
         views[pk].replies, views[pk].last_reply_at = count, last
     return list(views.values())
+
+
+def attached(messages: Collection[UUID]) -> list[Attachment]:
+    """The files of these messages, in order, their data keys fetched at once."""
+    found = list(Attachment.objects.filter(message__in=messages).order_by("position"))
+    prefetch_data_keys([token(row, "description") for row in found])
+    return found
+
+
+def shown(attachment: Attachment) -> protocol.Attachment:
+    """What a member sees of a file; without its name where it was erased or cannot be read."""
+    known = protocol.Attachment(id=str(attachment.pk), size=attachment.size)
+    described = readable(lambda: attachment.description, attachment.pk)
+    if described is not None:
+        description = load(described)
+        known.name, known.type = description.name, description.type
+        known.sha256 = description.sha256
+        if description.picture:
+            known.width, known.height = description.picture.width, description.picture.height
+    return known
 
 
 def present_versions(revisions: dict[UUID, int]) -> dict[UUID, MessageVersion]:
@@ -343,4 +434,9 @@ def readable(open_text: Callable[[], str | None], version: UUID) -> str | None:
 
 
 def _tokens(rows: Iterable[MessageVersion]) -> list[str]:
-    return [token(row, "body") for row in rows if row.kind != VersionKind.DELETED]
+    found = []
+    for row in rows:
+        # A row that somebody emptied shows nothing; it must not take the others' page away.
+        with suppress(ValueError):
+            found.append(token(row, "body"))
+    return found

@@ -49,6 +49,7 @@ def send_many(
             body=data.body,
             thread=UUID(data.thread) if data.thread else None,
             origin=principal.whence,
+            attachments=tuple(UUID(one) for one in data.attachments),
         )
         for principal, data in known
     ]

@@ -173,6 +173,69 @@ class MessageVersion(SealedModel):
 class Reaction(models.Model):
     message = models.ForeignKey(Message, models.PROTECT, related_name="reactions")
     user = models.ForeignKey(User, models.PROTECT, related_name="+")
+class Attachment(SealedModel):
+    """A file of a conversation: first an upload, then part of a message, for good.
+
+    Its bytes are in a storage, sealed under `key` (base64), which is sealed here: whoever
+    destroys the conversation's data key erases the file with it. `description` says what the
+    finished file is (JSON: see `attachments.description`); the trail commits to it.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    organization_id = models.UUIDField()
+    conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="+")
+    uploader = models.ForeignKey(User, models.PROTECT, related_name="+")
+    message = models.ForeignKey(Message, models.PROTECT, null=True, related_name="attachments")
+    position = models.PositiveSmallIntegerField(default=0)
+    size = models.BigIntegerField()
+    key = SealedTextField(null=True)
+    name = SealedTextField(null=True)
+    description = SealedTextField(null=True)
+    entry_id = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField()
+    completed_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
+    """It was never sent, and its key is gone from here."""
+    gone_at = models.DateTimeField(null=True)
+    """The storage was asked, and has nothing of it any more."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("message", "position", name="chat_attachment_position"),
+            models.CheckConstraint(condition=Q(size__gte=0), name="chat_attachment_size"),
+            models.CheckConstraint(
+                condition=Q(completed_at__isnull=True, description__isnull=True, entry_id=None)
+                | Q(completed_at__isnull=False, entry_id__isnull=False),
+                name="chat_attachment_completed",
+            ),
+            models.CheckConstraint(
+                condition=Q(message__isnull=True)
+                | Q(completed_at__isnull=False, deleted_at__isnull=True, key__isnull=False),
+                name="chat_attachment_sent",
+            ),
+            models.CheckConstraint(
+                condition=Q(deleted_at__isnull=True)
+                | Q(key__isnull=True, name__isnull=True, description__isnull=True),
+                name="chat_attachment_deleted",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["created_at"],
+                condition=Q(message__isnull=True, gone_at__isnull=True),
+                name="chat_attachment_unsent",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"attachment {self.pk}"
+
+    def sealing_context(self) -> SealingContext:
+        return SealingContext(
+            organization=self.organization_id, conversation=self.conversation_id, revision=0
+        )
+
+
     emoji = models.CharField(max_length=16)
     at = models.DateTimeField(auto_now_add=True)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from rest_framework import serializers
 
 from app.accounts.rest import StrictSerializer
@@ -9,8 +10,8 @@ from app.audit.leaves import timestamp
 from app.chat.access import MAX_PAGE, PAGE, ConversationView, MessageView, Page
 from app.chat.models import Kind, Membership, MessageVersion
 from app.chat.services.conversations import MAX_MEMBERS_AT_START
-from app.chat.services.text import MAX_NAME, MAX_TOPIC
-from app.realtime.protocol import MAX_BODY_CHARACTERS
+from app.chat.services.text import MAX_FILE_NAME, MAX_NAME, MAX_TOPIC
+from app.realtime.protocol import MAX_ATTACHMENTS, MAX_BODY_CHARACTERS
 
 MAX_OFFSET = 2**53 - 1
 
@@ -45,9 +46,20 @@ class Body(serializers.CharField):
 
 
 class SendMessage(StrictSerializer):
+    """With attachments, the body may be empty."""
+
     id = serializers.UUIDField()
-    body = Body()
+    body = Body(allow_blank=True)
     thread = serializers.UUIDField(required=False, allow_null=True)
+    attachments = serializers.ListField(
+        child=serializers.UUIDField(), required=False, max_length=MAX_ATTACHMENTS
+    )
+
+
+class BeginUpload(StrictSerializer):
+    id = serializers.UUIDField()
+    name = serializers.CharField(max_length=MAX_FILE_NAME)
+    size = serializers.IntegerField(min_value=0, max_value=MAX_OFFSET)
 
 
 class EditMessage(StrictSerializer):
@@ -146,6 +158,27 @@ class LogPlaceOut(serializers.Serializer[Any]):
     index = serializers.IntegerField()
 
 
+class UploadOut(serializers.Serializer[Any]):
+    """How the file is to be sent, and which parts are here already."""
+
+    id = serializers.UUIDField()
+    part_bytes = serializers.IntegerField()
+    parts = serializers.IntegerField()
+    stored = serializers.ListField(child=serializers.IntegerField())
+
+
+class AttachmentOut(serializers.Serializer[Any]):
+    """A file; all but id and size are null where it was erased. A width means: has a preview."""
+
+    id = serializers.UUIDField()
+    size = serializers.IntegerField()
+    name = serializers.CharField(allow_null=True)
+    type = serializers.CharField(allow_null=True)
+    sha256 = serializers.CharField(allow_null=True)
+    width = serializers.IntegerField(allow_null=True)
+    height = serializers.IntegerField(allow_null=True)
+
+
 class MessageOut(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     conversation = serializers.UUIDField()
@@ -158,6 +191,7 @@ class MessageOut(serializers.Serializer[Any]):
     deleted_at = serializers.CharField(allow_null=True)
     thread = serializers.UUIDField(allow_null=True)
     replies = RepliesOut(allow_null=True)
+    attachments = AttachmentOut(many=True)
     reactions = ReactionOut(many=True)
     log = LogPlaceOut(allow_null=True)
 
@@ -175,6 +209,7 @@ class MessageOut(serializers.Serializer[Any]):
             "deleted_at": timestamp(row.deleted_at) if row.deleted_at else None,
             "thread": str(row.thread_id) if row.thread_id else None,
             "replies": _replies(view),
+            "attachments": msgspec.to_builtins(view.attachments),
             "reactions": [
                 {"emoji": emoji, "users": [str(user) for user in users]}
                 for emoji, users in view.reactions.items()

@@ -1,9 +1,13 @@
-"""Opens the texts of message events, for the hub: from the hint's token, or from the row."""
+"""Opens the texts of message events, for the hub: from the hint's token, or from the row.
 
+Names of files are always read from their rows: few messages have any.
+"""
+
+from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from app.chat.access import readable, text_of
+from app.chat.access import attached, readable, shown, text_of
 from app.chat.models import MessageVersion
 from app.encryption.fields import open_token, prefetch_data_keys, token
 from app.realtime.log import Event
@@ -12,7 +16,7 @@ _WITH_TEXT = {"message.created", "message.edited"}
 
 
 def open_bodies(events: Sequence[Event]) -> None:
-    """Fill in `data["body"]` of those events that have a text; None where it was erased.
+    """Fill in `data["body"]` and `data["attachments"]`; None where a text was erased.
 
     An event in the log brings no text along: its version is read, all of them at once.
     """
@@ -24,6 +28,17 @@ def open_bodies(events: Sequence[Event]) -> None:
     logged = [event for event in with_text if not event.sealed]
     if logged:
         _fill_from_rows(logged)
+    carriers = [event for event in events if event.data.get("attachments")]
+    if carriers:
+        _name_files(carriers)
+
+
+def _name_files(carriers: list[Event]) -> None:
+    found = defaultdict(list)
+    for row in attached({UUID(event.data["id"]) for event in carriers}):
+        found[str(row.message_id)].append(shown(row))
+    for event in carriers:
+        event.data["attachments"] = found[event.data["id"]]
 
 
 def _hinted_text(event: Event, sealed: str, organization: str, version: str) -> str | None:

@@ -1,6 +1,7 @@
 from django.urls import path
 
 from app.chat import views
+from app.chat.attachments import views as attachments
 
 urlpatterns = [
     path("conversations", views.ConversationsView.as_view(), name="conversations"),
@@ -17,6 +18,27 @@ urlpatterns = [
     ),
     path(
         "conversations/<uuid:conversation>/messages", views.MessagesView.as_view(), name="messages"
+    ),
+    path(
+        "conversations/<uuid:conversation>/attachments",
+        attachments.UploadsView.as_view(),
+        name="uploads",
+    ),
+    path("attachments/<uuid:attachment>", attachments.AttachmentView.as_view(), name="attachment"),
+    path(
+        "attachments/<uuid:attachment>/parts/<int:part>",
+        attachments.PartView.as_view(),
+        name="part",
+    ),
+    path(
+        "attachments/<uuid:attachment>/complete",
+        attachments.CompletionView.as_view(),
+        name="complete",
+    ),
+    path(
+        "attachments/<uuid:attachment>/preview",
+        attachments.PreviewView.as_view(),
+        name="preview",
     ),
     path("conversations/<uuid:conversation>/read", views.ReadView.as_view(), name="read"),
     path("messages/<uuid:message>", views.MessageView.as_view(), name="message"),

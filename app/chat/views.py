@@ -146,6 +146,7 @@ class MessagesView(APIView):
                 id=asked["id"],
                 body=asked["body"],
                 thread=asked.get("thread"),
+                attachments=tuple(asked.get("attachments", ())),
             )
         )
         return Response(msgspec.to_builtins(ack), status=201)

@@ -16,6 +16,7 @@ MAX_FRAME_BYTES = 16 * 1024
 MAX_SUBSCRIPTIONS = 128
 MAX_SOCKETS_PER_USER = 8
 MAX_BODY_CHARACTERS = 16_000
+MAX_ATTACHMENTS = 10
 FIRST_FRAME_SECONDS = 10.0
 PING_SECONDS = 25.0
 PONG_SECONDS = 10.0
@@ -104,10 +105,13 @@ class UnsubData(Model):
 
 
 class SendData(Model):
+    """`attachments` are files that their sender has uploaded; with some, `body` may be empty."""
+
     conversation: Uuid
     id: Uuid
-    body: Body
+    body: Annotated[str, Meta(max_length=MAX_BODY_CHARACTERS)]
     thread: Uuid | None = None
+    attachments: Annotated[list[Uuid], Meta(max_length=MAX_ATTACHMENTS)] = []
 
 
 class EditData(Model):
@@ -254,6 +258,22 @@ class Refusal(Struct):
 # Events: what happened in a stream. Durable ones have an offset, ephemeral ones do not.
 
 
+class Attachment(Model):
+    """A file of a message. All but id and size are None where it was erased since.
+
+    `sha256` (hex) is of its bytes; `width` and `height`, in pixels, of a picture that has a
+    preview.
+    """
+
+    id: Uuid
+    size: int
+    name: str | None = None
+    type: str | None = None
+    sha256: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
 class MessageCreated(Model, tag_field="t", tag="message.created"):
     id: Uuid
     author: Uuid
@@ -263,6 +283,7 @@ class MessageCreated(Model, tag_field="t", tag="message.created"):
     at: str
     revision: int
     entry: int
+    attachments: list[Attachment] = []
 
 
 class MessageEdited(Model, tag_field="t", tag="message.edited"):
@@ -420,7 +441,9 @@ def tag(event: Struct) -> str:
 
 def event_data(event: Struct) -> dict[str, Any]:
     """Return an event's fields without its type: what stands in `d`."""
-    return {name: getattr(event, name) for name in event.__struct_fields__}
+    data: dict[str, Any] = msgspec.to_builtins(event)
+    del data["t"]
+    return data
 
 
 def refusal(frame: int, code: Code, message: str) -> bytes:

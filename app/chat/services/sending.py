@@ -19,7 +19,8 @@ from app.audit.leaves import timestamp
 from app.audit.services import Record, record_many
 from app.chat import access
 from app.chat.models import Message, MessageVersion, VersionKind
-from app.chat.services import text
+from app.chat.services import carrying, text
+from app.chat.services.carrying import Files
 from app.chat.services.versions import Sent, as_sent, says, sealed_body, state_of, target_of
 from app.errors import Conflict, DomainError, Invalid, NotFound
 from app.realtime import protocol
@@ -38,6 +39,8 @@ class Draft:
     body: str
     thread: UUID | None = None
     origin: Origin | None = None
+    attachments: tuple[UUID, ...] = ()
+    """Files that the author has uploaded here, whole, in the order of showing."""
 
 
 def send_message(draft: Draft) -> Ack:
@@ -67,42 +70,55 @@ def send_messages(drafts: Sequence[Draft]) -> list[Ack | DomainError]:
 def _send(drafts: Sequence[Draft]) -> list[Ack | DomainError]:
     # Under the streams' locks nobody leaves, and no other send of the same id goes on.
     realtime.lock({conversation_stream(draft.conversation) for draft in drafts})
-    refused = _refusals(drafts)
+    files = carrying.lock_files({pk for draft in drafts for pk in draft.attachments})
+    refused = _refusals(drafts, files)
     fresh: dict[UUID, Draft] = {}
     for draft, refusal in zip(drafts, refused, strict=True):
         if refusal is None:
             fresh.setdefault(draft.id, draft)
     sent = _earlier(list(fresh))
+    carried = carrying.carried_by(sent)
     new = [draft for draft in fresh.values() if draft.id not in sent]
-    sent |= {one.message.pk: one for one in _insert(new)}
+    carried |= {draft.id: draft.attachments for draft in new}
+    sent |= {one.message.pk: one for one in _insert(new, files)}
     return [
-        refusal or _outcome(draft, sent[draft.id])
+        refusal or _outcome(draft, sent[draft.id], carried.get(draft.id, ()))
         for draft, refusal in zip(drafts, refused, strict=True)
     ]
 
 
-def _refusals(drafts: Sequence[Draft]) -> list[DomainError | None]:
+def _refusals(drafts: Sequence[Draft], files: Files) -> list[DomainError | None]:
     members = access.may_listen([(draft.author, draft.conversation) for draft in drafts])
     roots = {
         root.pk: root
         for root in Message.objects.filter(pk__in=[d.thread for d in drafts if d.thread])
     }
-    return [_refusal(draft, members, roots) for draft in drafts]
+    taken: dict[UUID, UUID] = {}
+    return [_refusal(draft, members, roots, files, taken) for draft in drafts]
 
 
 def _refusal(
-    draft: Draft, members: set[tuple[UUID, UUID]], roots: dict[UUID, Message]
+    draft: Draft,
+    members: set[tuple[UUID, UUID]],
+    roots: dict[UUID, Message],
+    files: Files,
+    taken: dict[UUID, UUID],
 ) -> DomainError | None:
+    """`taken` grows: which message of this batch carries a file."""
     try:
         require(draft.author, Permission.MESSAGES_SEND)
         if (draft.author.pk, draft.conversation) not in members:
             raise NotFound
-        text.body(draft.body)
+        if draft.body or not draft.attachments:
+            text.body(draft.body)
         root = roots.get(draft.thread) if draft.thread else None
         if draft.thread and (root is None or root.conversation_id != draft.conversation):
             raise NotFound
         if root is not None and root.thread_id is not None:
             raise Invalid("A reply belongs to a message, not to another reply.")
+        carrying.may_carry(draft.author, draft.conversation, draft.id, draft.attachments, files)
+        if any(taken.setdefault(pk, draft.id) != draft.id for pk in draft.attachments):
+            raise Conflict("One of the files was sent already.")
     except DomainError as refusal:
         return refusal
     return None
@@ -115,18 +131,19 @@ def _earlier(ids: list[UUID]) -> dict[UUID, Sent]:
     return {row.message_id: as_sent(messages[row.message_id], row) for row in versions}
 
 
-def _outcome(draft: Draft, sent: Sent) -> Ack | DomainError:
+def _outcome(draft: Draft, sent: Sent, carried: tuple[UUID, ...]) -> Ack | DomainError:
     message = sent.message
     same = (
         message.author_id == draft.author.pk
         and message.conversation_id == draft.conversation
         and message.thread_id == draft.thread
+        and carried == draft.attachments
         and says(sent.version, draft.body)
     )
     return sent.ack() if same else Conflict("This message id is taken already.")
 
 
-def _insert(drafts: Sequence[Draft]) -> list[Sent]:
+def _insert(drafts: Sequence[Draft], files: Files) -> list[Sent]:
     """Give each its offset, seal it, and write message, version, entry and event."""
     now = timezone.now()
     places = _reserve(drafts)
@@ -136,15 +153,21 @@ def _insert(drafts: Sequence[Draft]) -> list[Sent]:
         _version(message, draft, now) for message, draft in zip(messages, drafts, strict=True)
     ]
     pairs = list(zip(messages, versions, strict=True))
-    entries = record_many([_sent(*pair, draft) for pair, draft in zip(pairs, drafts, strict=True)])
+    entries = record_many(
+        [_sent(*pair, draft, files) for pair, draft in zip(pairs, drafts, strict=True)]
+    )
     for version, entry in zip(versions, entries, strict=True):
         version.entry_id = entry.pk
     Message.objects.bulk_create(messages)
     MessageVersion.objects.bulk_create(versions)
+    carrying.attach([(draft.id, draft.attachments) for draft in drafts], files)
+    announced = {draft.id: carrying.announced(draft.attachments, files) for draft in drafts}
     for conversation, place in places.items():
         mine = [pair for pair in pairs if pair[0].conversation_id == conversation]
         bodies = [sealed_body(version) for _, version in mine]
-        realtime.append(place, [_created(*pair) for pair in mine], sealed=bodies)
+        realtime.append(
+            place, [_created(*pair, announced[pair[0].pk]) for pair in mine], sealed=bodies
+        )
     return [Sent(*pair, entry.leaf_hash) for pair, entry in zip(pairs, entries, strict=True)]
 
 
@@ -180,14 +203,15 @@ def _version(message: Message, draft: Draft, now: datetime) -> MessageVersion:
     )
 
 
-def _sent(message: Message, version: MessageVersion, draft: Draft) -> Record:
+def _sent(message: Message, version: MessageVersion, draft: Draft, files: Files) -> Record:
+    attached = carrying.committed(draft.attachments, files)
     return Record(
         Action.MESSAGE_SENT,
         organization=draft.author.organization_id,
         actor=draft.author.actor,
         target=target_of(message),
         scope=message.conversation_id,
-        after=state_of(version),
+        after=state_of(version) | ({"attachments": attached} if attached else {}),
         parameters={
             "offset": message.offset,
             "thread": str(message.thread_id) if message.thread_id else None,
@@ -196,7 +220,9 @@ def _sent(message: Message, version: MessageVersion, draft: Draft) -> Record:
     )
 
 
-def _created(message: Message, version: MessageVersion) -> protocol.MessageCreated:
+def _created(
+    message: Message, version: MessageVersion, attachments: list[protocol.Attachment]
+) -> protocol.MessageCreated:
     return protocol.MessageCreated(
         id=str(message.pk),
         author=str(message.author_id),
@@ -205,4 +231,5 @@ def _created(message: Message, version: MessageVersion) -> protocol.MessageCreat
         at=timestamp(message.created_at),
         revision=1,
         entry=version.entry_id,
+        attachments=attachments,
     )

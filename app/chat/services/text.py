@@ -7,6 +7,9 @@ from app.realtime.protocol import MAX_BODY_CHARACTERS
 
 MAX_NAME = 80
 MAX_TOPIC = 250
+MAX_FILE_NAME = 200
+# Control signs and those that turn the direction of writing: `exe.gpj` as `jpg.exe`.
+_UNSEEN = {"Cc", "Cf", "Zl", "Zp"}
 _EMOJI_CATEGORIES = {"So", "Sk", "Sm", "Po", "Mn", "Me", "Cf", "Nd"}
 
 
@@ -23,6 +26,15 @@ def name(text: str) -> str:
 def topic(text: str) -> str:
     """Return a conversation's topic, which may be empty. Raises Invalid."""
     return _checked(text.strip(), "topic", MAX_TOPIC) if text.strip() else ""
+
+
+def file_name(text: str) -> str:
+    """Return a file's name without the folders it came from. Raises Invalid."""
+    name = text.replace("\\", "/").rpartition("/")[2].strip()
+    if any(unicodedata.category(sign) in _UNSEEN for sign in name):
+        told = ["It contains signs that nobody sees."]
+        raise Invalid("That is no valid name of a file.", fields={"name": told})
+    return _checked(name, "name", MAX_FILE_NAME)
 
 
 def emoji(text: str) -> str:

@@ -1,0 +1,1 @@
+"""What attachments are made of: parts in a storage, a type, a preview. Who may is decided above."""

@@ -1,0 +1,86 @@
+"""Files that are to go: those never sent, and those whose data key was destroyed.
+
+A deletion counts when the storage, asked again, has nothing left. What did not go is counted
+as failed, said in the log, and tried again.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from app.audit.actions import Action
+from app.audit.context import Origin, acting_from
+from app.audit.services import SYSTEM
+from app.chat import access
+from app.chat.attachments import content
+from app.chat.attachments.storage import StorageFailed
+from app.chat.models import Attachment
+from app.chat.services.attachments import forget, record_file
+from app.encryption.access import conversations_with_destroyed_keys
+from app.encryption.fields import SealError
+
+UNSENT_KEPT = timedelta(days=1)
+SETTLED = timedelta(minutes=15)
+"""Longer than any request: an upload that was under way when its file was deleted is over."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """`eligible` are `deleted`, verified, or `failed`; the sum adds up."""
+
+    eligible: int
+    deleted: int
+    failed: int
+
+
+def tidy_attachments() -> Tidied:
+    """Delete what nobody sent within a day, and the bytes of what was erased."""
+    now = timezone.now()
+    with acting_from(Origin(request_id="tidy-attachments", method="job")):
+        for attachment_id in access.abandoned(made_before=now - UNSENT_KEPT):
+            forget(attachment_id, SYSTEM, made_before=now - UNSENT_KEPT)
+        candidates = access.to_remove(
+            deleted_before=now - SETTLED, erased_in=conversations_with_destroyed_keys()
+        )
+        eligible = [row for row in candidates if row.deleted_at or _is_erased(row)]
+        deleted = sum(_removed(row) for row in eligible)
+    tidied = Tidied(len(eligible), deleted, len(eligible) - deleted)
+    told = {"eligible": tidied.eligible, "deleted": tidied.deleted, "failed": tidied.failed}
+    (log.error if tidied.failed else log.info)("attachments_tidied", **told)
+    return tidied
+
+
+def _is_erased(attachment: Attachment) -> bool:
+    try:
+        return attachment.key is None
+    except SealError as error:
+        return error.erased
+
+
+def _removed(attachment: Attachment) -> bool:
+    try:
+        content.delete_objects(attachment)
+        gone = content.is_gone(attachment)
+    except StorageFailed:
+        return False
+    if gone:
+        _note_gone(attachment.pk)
+    return gone
+
+
+@transaction.atomic
+def _note_gone(attachment_id: UUID) -> None:
+    attachment = Attachment.objects.select_for_update().get(pk=attachment_id)
+    if attachment.gone_at is not None:
+        return
+    if attachment.deleted_at is None:
+        # It was sent, and erased with its data key: this entry says that the bytes went too.
+        record_file(Action.ATTACHMENT_DELETED, attachment, SYSTEM)
+    attachment.gone_at = timezone.now()
+    attachment.save(update_fields=["gone_at"])
