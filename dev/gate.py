@@ -75,6 +75,8 @@ def _lint_steps() -> list[Step]:
                                     "--check", "--dry-run"]),
         Step("import contracts", [str(BIN / "lint-imports"), "--no-logo"]),
         Step("protocol schema", [*environment, python, "-m", "app.realtime.schema", "--check"]),
+        Step("catalogue of actions", [*environment, python, "-m", "app.audit.catalogue",
+                                      "--check"]),
         Step("lint", [str(BIN / "ruff"), "check", "."]),
         Step("format", [str(BIN / "ruff"), "format", "--check", "."]),
     ]  # fmt: skip

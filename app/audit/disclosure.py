@@ -60,6 +60,12 @@ def tree_with(organization: UUID, entry_id: int) -> tuple[int, SignedTree] | Non
     return place.index, tree
 
 
+def tree_of(organization: UUID, size: int) -> SignedTree | None:
+    """The checkpoint of exactly this size, if one was signed."""
+    found = Checkpoint.objects.filter(organization_id=organization, size=size).first()
+    return None if found is None else _signed(found)
+
+
 def _signed(row: Checkpoint) -> SignedTree:
     return SignedTree(row.size, bytes(row.root), row.note, row.created_at)
 
@@ -70,9 +76,11 @@ def verifier_key(organization: UUID) -> str | None:
     return found.vkey if found else None
 
 
-def logged_entries(organization: UUID, size: int) -> Iterator[list[LoggedEntry]]:
-    """The first `size` entries of the log, in its order, in batches."""
-    for start in range(0, size, BATCH):
+def logged_entries(
+    organization: UUID, size: int, start: int = 0
+) -> Iterator[list[LoggedEntry]]:
+    """The entries `start` to `size` of the log, in its order, in batches."""
+    for start in range(start, size, BATCH):  # noqa: B020 - each batch from where the last ended
         end = min(start + BATCH, size)
         places = dict(
             Leaf.objects.filter(
@@ -143,6 +151,14 @@ def inclusion_proof(organization: UUID, index: int, size: int) -> list[bytes]:
 def consistency_proof(organization: UUID, old: int, new: int) -> list[bytes]:
     """That the tree of `new` begins with that of `old`: RFC 6962 section 2.1.2."""
     return merkle.proof(merkle.consistency_ranges(old, new), _nodes(organization))
+
+
+def root_at(organization: UUID, size: int) -> bytes:
+    """The root over the first `size` leaves, from stored nodes: RFC 6962 section 2.1."""
+    if size == 0:
+        return merkle.EMPTY_ROOT
+    read = _nodes(organization)
+    return merkle.fold([merkle.root_of(read(piece)) for piece in merkle.pieces(0, size)])
 
 
 def _nodes(organization: UUID) -> Any:

@@ -84,6 +84,7 @@ def world(
         "<uuid:session_id>": str(Session.objects.filter(user=alice).latest("created_at").pk),
         "<uuid:invitation_id>": str(invitation.pk),
         "<uuid:organization>": str(organization.pk),
+        "<str:leaf_hash>": entry.leaf_hash.hex(),
         "<path:tile>": "0/000.p/1",
         "<uuid:export>": asked,
         "<uuid:export_id>": asked,

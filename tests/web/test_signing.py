@@ -82,7 +82,7 @@ def test_what_is_signed_in_time_is_answered_as_ever(
     ada: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = api_client(ada)
-    monkeypatch.setattr("app.audit.signing._unsigned", lambda graves: [])
+    monkeypatch.setattr("app.audit.signing._unsigned", lambda _: [])
     assert send(client, "patch", f"/api/people/{bob.pk}", {"role": "officer"}).status_code == 200
 
 
