@@ -6,6 +6,7 @@ a value is never echoed, because it may be a secret.
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -136,6 +137,28 @@ def key_bytes(value: str) -> bytes:
 def key_text(value: str) -> str:
     """32 bytes in URL-safe base64, as Fernet wants them (`openssl rand -base64 32 | tr +/ -_`)."""
     return base64.urlsafe_b64encode(key_bytes(value)).decode()
+
+
+def key_provider(value: str) -> str:
+    """`local` or `cloud-kms`."""
+    if value not in {"local", "cloud-kms"}:
+        raise ValueError("no such provider")
+    return value
+
+
+def kms_key(value: str) -> str:
+    """`projects/…/locations/…/keyRings/…/cryptoKeys/…`, without a version."""
+    if not re.fullmatch(r"projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+", value):
+        raise ValueError("not a key of Cloud KMS")
+    return value
+
+
+def loopback(value: str) -> str:
+    """`127.0.0.1:port`: nothing but this machine is spoken to without TLS."""
+    host, _, port = value.rpartition(":")
+    if host not in {"127.0.0.1", "localhost", "[::1]"} or not port.isdigit():
+        raise ValueError("not on this machine")
+    return value
 
 
 def redis_url(value: str) -> str:
