@@ -4,7 +4,8 @@ from uuid import UUID
 
 from celery import shared_task
 
-from app.compliance.services import building
+from app.compliance.services import building, erasures
+from app.compliance.services.erasures import ERASE_TASK
 from app.compliance.services.requests import BUILD_TASK
 
 
@@ -24,3 +25,15 @@ def resume_exports() -> None:
 def expire_exports() -> None:
     """Every hour: delete the packages whose time is over."""
     building.expire_exports()
+
+
+@shared_task(name=ERASE_TASK)
+def erase(erasure_id: str) -> None:
+    """Carry out an approved erasure; does nothing when it is done."""
+    erasures.carry_out(UUID(erasure_id))
+
+
+@shared_task(name="compliance.resume_erasures")
+def resume_erasures() -> None:
+    """Every minute: erasures that no worker heard of, or that something held up."""
+    erasures.resume_erasures()

@@ -10,10 +10,7 @@ from app.settings.env import (
     database_role,
     env,
     key_bytes,
-    key_provider,
     key_text,
-    kms_key,
-    loopback,
     long_text,
     mail_server,
     natural,
@@ -22,7 +19,6 @@ from app.settings.env import (
     some_words,
     storage_url,
     witness_pairs,
-    words,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -61,20 +57,8 @@ BLIND_INDEX_KEY = env.required(
 JWT_SIGNING_KEY = env.required(
     "JWT_SIGNING_KEY", long_text, why="at least 50 random characters, not SECRET_KEY"
 )
-# What wraps the data keys: docs/keys.md.
-KEY_PROVIDER = env.optional("KEY_PROVIDER", key_provider, default="local")
-_KEY_FILE = "a file of 32 random bytes in base64, readable by us only"
-if KEY_PROVIDER == "local":
-    KEY_ENCRYPTION_KEY_FILE = env.required("KEY_ENCRYPTION_KEY_FILE", Path, why=_KEY_FILE)
-    KMS_KEY = env.optional("KMS_KEY", kms_key, default="")
-else:
-    KEY_ENCRYPTION_KEY_FILE = env.optional("KEY_ENCRYPTION_KEY_FILE", Path, default=None)
-    KMS_KEY = env.required("KMS_KEY", kms_key, why="projects/…/cryptoKeys/… of Cloud KMS")
-# Files that were in force before, as long as `manage.py keys status` names them.
-KEY_ENCRYPTION_KEY_FILES_OLD = env.optional("KEY_ENCRYPTION_KEY_FILES_OLD", words, default=[])
-# Only for tests: a KMS of theirs, on this machine alone, spoken to without TLS.
-KMS_INSECURE_LOOPBACK_ENDPOINT = env.optional(
-    "KMS_INSECURE_LOOPBACK_ENDPOINT", loopback, default=""
+KEY_ENCRYPTION_KEY_FILE = env.required(
+    "KEY_ENCRYPTION_KEY_FILE", Path, why="a file of 32 random bytes in base64, readable by us only"
 )
 # How long a process may hold an unwrapped data key, in seconds; the same for all of them.
 DATA_KEY_SECONDS = env.optional("DATA_KEY_SECONDS", natural, default=300)
@@ -259,6 +243,7 @@ CELERY_BEAT_SCHEDULE = {
     "beat-of-the-trail": {"task": "audit.heartbeat", "schedule": 3600},
     "verify-the-trail": {"task": "audit.verify_due", "schedule": 60},
     "resume-exports": {"task": "compliance.resume_exports", "schedule": 60},
+    "resume-erasures": {"task": "compliance.resume_erasures", "schedule": 60},
     "expire-exports": {"task": "compliance.expire_exports", "schedule": 3600},
     "tidy-accounts": {"task": "accounts.tidy", "schedule": 3600},
     "tidy-attachments": {"task": "chat.tidy_attachments", "schedule": 3600},

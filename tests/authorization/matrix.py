@@ -45,6 +45,8 @@ def page(expected: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 SECRET = "correct horse battery staple"
+READING = {"conversation": "<uuid:conversation>", "matter": "7", "reason": "A complaint."}
+ERASURE = {"conversation": "<uuid:conversation>", "last": "2020-01-01"}
 API = [
     Row("GET", "api/schema", EVERYBODY),
     Row("POST", "api/auth/token", EVERYBODY, {"email": "nobody@example.org"}),
@@ -87,11 +89,6 @@ API = [
     Row("PUT", "api/messages/<uuid:message>/reactions/<str:emoji>", HIDDEN),
     Row("DELETE", "api/messages/<uuid:message>/reactions/<str:emoji>", HIDDEN),
     # Nothing is signed yet: a conflict, for those who may know of it.
-    Row("GET", "api/audit/checkpoint", SIGNED_IN),
-    Row("GET", "api/audit/entries", SIGNED_IN),
-    Row("GET", "api/audit/proof", SIGNED_IN),
-    # Leaf hashes are of an organization: another's are known to nobody.
-    Row("GET", "api/audit/receipts/<str:leaf_hash>", OWN_ORGANIZATION),
     Row("GET", "api/audit/logs/<uuid:organization>/checkpoint", OWN_ORGANIZATION),
     Row("GET", "api/audit/logs/<uuid:organization>/tile/<path:tile>", OWN_ORGANIZATION),
     Row("GET", "api/compliance/trail", OFFICERS),
@@ -108,6 +105,27 @@ API = [
     ),
     # Not built yet: a conflict, for those who may know of it.
     Row("GET", "api/compliance/exports/<uuid:export>/download", OFFICERS_OF_IT),
+    Row("GET", "api/compliance/holds", OFFICERS),
+    Row("POST", "api/compliance/holds", OFFICERS, {"matter": "7", "reason": "A complaint."}),
+    Row("GET", "api/compliance/holds/<uuid:hold>", OFFICERS_OF_IT),
+    Row("POST", "api/compliance/holds/<uuid:hold>/ask-release", OFFICERS_OF_IT, {"reason": "Done"}),
+    Row("POST", "api/compliance/holds/<uuid:hold>/release", OFFICERS_OF_IT),
+    Row("POST", "api/compliance/holds/<uuid:hold>/keep", OFFICERS_OF_IT),
+    Row("GET", "api/compliance/conversations", OFFICERS),
+    Row("POST", "api/compliance/readings", OFFICERS_OF_IT, READING),
+    # A reading serves the officer who gave the reason, and no other.
+    Row("GET", "api/compliance/readings/<uuid:reading>", (401, 403, 404, 403, 403, 404, 403)),
+    Row("GET", "api/compliance/erasures", OFFICERS),
+    Row("POST", "api/compliance/erasures", OFFICERS_OF_IT, ERASURE | {"reason": "Asked for."}),
+    Row("POST", "api/compliance/erasures/preview", OFFICERS_OF_IT, ERASURE),
+    Row("GET", "api/compliance/erasures/<uuid:erasure>", OFFICERS_OF_IT),
+    Row("POST", "api/compliance/erasures/<uuid:erasure>/approve", OFFICERS_OF_IT),
+    Row("POST", "api/compliance/erasures/<uuid:erasure>/refuse", OFFICERS_OF_IT),
+    Row(
+        "POST",
+        "api/compliance/erasures/<uuid:erasure>/withdraw",
+        (401, 403, 403, 403, 403, 404, 403),
+    ),
 ]
 
 PAGES = [

@@ -10,15 +10,22 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 from pytest_django import Settings
 
 from app.accounts.models import Organization, Role, Session, User
 from app.accounts.services import invite
 from app.audit.models import Entry
 from app.compliance.scope import Scope
-from app.compliance.services import request_export
+from app.compliance.services import (
+    open_conversation,
+    place_hold,
+    request_erasure,
+    request_export,
+)
 from tests.authorization.matrix import API, ASKERS, OK, PAGES, Row
 from tests.cast import api_client, join, sign_in_browser
+from tests.chat.attachments.files import picture, send_files, uploaded
 from tests.chat.talk import room, say
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -68,17 +75,26 @@ def world(
     settings: Settings,
 ) -> World:
     settings.EXPORT_DIR = tmp_path
+    settings.ATTACHMENT_STORAGE = f"file://{tmp_path}/attachments"
     ward = room(alice, bob)
     message = say(alice, ward, "for us")
+    attachment = uploaded(alice, ward, picture()).id
+    send_files(alice, ward, attachment)
     invitation, _ = invite(by=ada, role=Role.MEMBER, uses=1, lifetime=timedelta(days=1))
     api_client(alice)
     export = request_export(officer=olga, scope=Scope(), reason="A complaint.")
+    month = timezone.now().date().replace(day=1)
+    reading = open_conversation(olga, ward.pk, matter="7", reason="A complaint.")
+    erasure = request_erasure(olga, ward.pk, first=None, last=month, reason="Asked for.")
+    hold = place_hold(olga, people=[ada.pk], matter="7", reason="A complaint.")
     entry = Entry.objects.filter(scope_id=ward.pk).latest("id")
     conversation, asked = str(ward.pk), str(export.pk)
     arguments = {
         "<uuid:conversation>": conversation,
         "<uuid:conversation_id>": conversation,
         "<uuid:message>": message.id,
+        "<uuid:attachment>": attachment,
+        "<int:part>": "0",
         "<uuid:user>": str(bob.pk),
         "<uuid:person_id>": str(bob.pk),
         "<uuid:session_id>": str(Session.objects.filter(user=alice).latest("created_at").pk),
@@ -88,6 +104,12 @@ def world(
         "<path:tile>": "0/000.p/1",
         "<uuid:export>": asked,
         "<uuid:export_id>": asked,
+        "<uuid:hold>": str(hold.pk),
+        "<uuid:hold_id>": str(hold.pk),
+        "<uuid:reading>": str(reading.pk),
+        "<uuid:reading_id>": str(reading.pk),
+        "<uuid:erasure>": str(erasure.pk),
+        "<uuid:erasure_id>": str(erasure.pk),
         "<int:entry>": str(entry.pk),
         "<str:emoji>": "👍",
         "<str:code>": "no-such-code",
@@ -106,7 +128,9 @@ def ask(row: Row, asker: User | None, world: World, client: Client) -> int:
         path = path.replace(name, value)
     if row.route.startswith("api/"):
         body = {
-            key: str(asker.pk) if value == "<asker>" and asker else value
+            key: str(asker.pk)
+            if value == "<asker>" and asker
+            else world.arguments.get(str(value), value)
             for key, value in row.body.items()
         }
         sent: dict[str, Any] = {"data": json.dumps(body), "content_type": "application/json"}

@@ -1,6 +1,13 @@
 """Every change in compliance, and every look that is recorded as one."""
 
 from app.compliance.services.downloads import Download, open_download
+from app.compliance.services.erasures import (
+    approve_erasure,
+    preview_erasure,
+    refuse_erasure,
+    request_erasure,
+    withdraw_erasure,
+)
 from app.compliance.services.holds import ask_release, keep_hold, place_hold, release_hold
 from app.compliance.services.looks import conversation_names, look_at_entry, look_at_trail
 from app.compliance.services.readings import conversation_list, open_conversation, read_page
@@ -16,6 +23,7 @@ from app.compliance.services.requests import (
 __all__ = [
     "Download",
     "Preview",
+    "approve_erasure",
     "approve_export",
     "ask_release",
     "conversation_list",
@@ -26,10 +34,14 @@ __all__ = [
     "open_conversation",
     "open_download",
     "place_hold",
+    "preview_erasure",
     "preview_export",
     "read_page",
+    "refuse_erasure",
     "refuse_export",
     "release_hold",
+    "request_erasure",
     "request_export",
+    "withdraw_erasure",
     "withdraw_export",
 ]
