@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from app.accounts.models import Organization, User
+from app.chat.search.models import SearchIndex, SearchTokens  # noqa: F401 - Django looks here
 from app.encryption.fields import SealedModel, SealedTextField, SealingContext
 
 
@@ -95,7 +96,7 @@ class Message(models.Model):
 
     id = models.UUIDField(primary_key=True)
     conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="messages")
-    author = models.ForeignKey(User, models.PROTECT, related_name="+")
+    author = models.ForeignKey(User, models.PROTECT, related_name="+", db_index=False)
     thread = models.ForeignKey(
         "self", models.PROTECT, null=True, related_name="replies", db_index=False
     )
@@ -125,6 +126,8 @@ class Message(models.Model):
                 condition=Q(thread__isnull=True),
                 name="chat_message_timeline",
             ),
+            models.Index(fields=["created_at", "id"], name="chat_message_newest"),
+            models.Index(fields=["author", "created_at", "id"], name="chat_message_author"),
         ]
 
     def __str__(self) -> str:
@@ -170,9 +173,6 @@ class MessageVersion(SealedModel):
         )
 
 
-class Reaction(models.Model):
-    message = models.ForeignKey(Message, models.PROTECT, related_name="reactions")
-    user = models.ForeignKey(User, models.PROTECT, related_name="+")
 class Attachment(SealedModel):
     """A file of a conversation: first an upload, then part of a message, for good.
 
@@ -236,6 +236,9 @@ class Attachment(SealedModel):
         )
 
 
+class Reaction(models.Model):
+    message = models.ForeignKey(Message, models.PROTECT, related_name="reactions")
+    user = models.ForeignKey(User, models.PROTECT, related_name="+")
     emoji = models.CharField(max_length=16)
     at = models.DateTimeField(auto_now_add=True)
 

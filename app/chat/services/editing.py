@@ -12,6 +12,7 @@ from app.audit.leaves import timestamp
 from app.audit.services import record
 from app.chat import access
 from app.chat.models import Message, MessageVersion, VersionKind
+from app.chat.search.indexing import change_in_index
 from app.chat.services import text
 from app.chat.services.versions import Sent, as_sent, says, sealed_body, state_of, target_of
 from app.errors import Conflict, NotFound
@@ -109,4 +110,5 @@ def _add_version(
     else:
         message.edited_at = now
     message.save(update_fields=["revision", "edited_at", "deleted_at"])
+    change_in_index(message, version)
     return Sent(message, version, entry.leaf_hash)

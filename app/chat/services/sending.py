@@ -19,6 +19,7 @@ from app.audit.leaves import timestamp
 from app.audit.services import Record, record_many
 from app.chat import access
 from app.chat.models import Message, MessageVersion, VersionKind
+from app.chat.search.indexing import add_to_index
 from app.chat.services import carrying, text
 from app.chat.services.carrying import Files
 from app.chat.services.versions import Sent, as_sent, says, sealed_body, state_of, target_of
@@ -160,6 +161,7 @@ def _insert(drafts: Sequence[Draft], files: Files) -> list[Sent]:
         version.entry_id = entry.pk
     Message.objects.bulk_create(messages)
     MessageVersion.objects.bulk_create(versions)
+    add_to_index(pairs)
     carrying.attach([(draft.id, draft.attachments) for draft in drafts], files)
     announced = {draft.id: carrying.announced(draft.attachments, files) for draft in drafts}
     for conversation, place in places.items():

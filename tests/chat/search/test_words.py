@@ -1,0 +1,94 @@
+"""What counts as a word, in many scripts, and that index and comparison agree about it."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.chat.search.words import excerpt, folded, index_words, look_up, says, words_of
+
+SOME = [
+    "ward",
+    "Ärzte",
+    "straße",
+    "STRASSE",
+    "3.4",
+    "don't",
+    "中文",
+    "猫",
+    "한국어",
+    "ภาษา",
+    "é",
+    "e\u0301",
+]
+texts = st.lists(
+    st.one_of(
+        st.sampled_from(SOME), st.sampled_from([" ", ", ", "-", "\n", ""]), st.text(max_size=4)
+    )
+).map("".join)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Don't discharge: 3.4!", ["don", "t", "discharge", "3", "4"]),
+        ("snake_case ward-4", ["snake", "case", "ward", "4"]),
+        ("STRASSE straße", ["strasse", "strasse"]),
+        ("cafe\u0301 caf\u00e9", ["caf\u00e9", "caf\u00e9"]),
+        ("dis\u00adcharge", ["discharge"]),
+        ("नमस्ते كِتَاب", ["नमस्ते", "كِتَاب"]),
+        ("ﬁle ㎏ Ⅳ", ["file", "kg", "iv"]),
+        ("我在ward", ["我", "在", "ward"]),
+        ("👍 — …", []),
+    ],
+)
+def test_what_a_word_is(text: str, words: list[str]) -> None:
+    assert words_of(text) == words
+
+
+def test_neighbours_in_a_script_without_spaces_are_indexed_as_pairs() -> None:
+    assert index_words("我在中文") == {"我", "在", "中", "文", "我在", "在中", "中文"}
+    assert look_up([("中", "文"), ("ward",)]) == ["ward", "中文"]
+
+
+@given(
+    text=texts, words=st.lists(st.lists(st.sampled_from(SOME), min_size=1), min_size=1, max_size=3)
+)
+def test_the_index_holds_every_word_that_is_looked_up_for_a_text_that_says_it(
+    text: str, words: list[list[str]]
+) -> None:
+    phrases = [phrase for some in words if (phrase := tuple(words_of(" ".join(some))))]
+    spoken = text + " " + ", ".join(" ".join(phrase) for phrase in phrases)
+    assert says(spoken, phrases)
+    assert index_words(spoken).issuperset(look_up(phrases))
+    # Whoever says it all has everything that is looked up: the index never hides a hit.
+    if says(text, phrases):
+        assert index_words(text).issuperset(look_up(phrases))
+
+
+@given(text=texts)
+def test_folding_twice_changes_nothing(text: str) -> None:
+    assert folded(folded(text)) == folded(text)
+
+
+@given(text=texts, word=st.sampled_from(SOME))
+def test_an_excerpt_is_a_part_of_the_text_and_marks_what_was_looked_for(
+    text: str, word: str
+) -> None:
+    phrase = tuple(words_of(word))
+    pieces = excerpt(text, [phrase])
+    shown = "".join(part for part, _ in pieces).strip("…")
+    assert shown in unicodedata.normalize("NFC", text)
+    marked = [part for part, is_hit in pieces if is_hit]
+    assert all(set(words_of(part)) <= set(phrase) for part in marked)
+    if says(text, [phrase]) and len(text) < 100:
+        assert marked
+
+
+def test_an_excerpt_of_a_long_text_begins_near_the_match() -> None:
+    pieces = excerpt("before " * 100 + "here it is" + " after" * 100, [("it",)])
+    assert [part for part, is_hit in pieces if is_hit] == ["it"]
+    assert pieces[0] == ("…", False)
+    assert pieces[1][0].startswith("before ")
+    assert sum(len(part) for part, _ in pieces) < 260
