@@ -10,7 +10,10 @@ from app.settings.env import (
     database_role,
     env,
     key_bytes,
+    key_provider,
     key_text,
+    kms_key,
+    loopback,
     long_text,
     mail_server,
     natural,
@@ -19,6 +22,7 @@ from app.settings.env import (
     some_words,
     storage_url,
     witness_pairs,
+    words,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -57,8 +61,20 @@ BLIND_INDEX_KEY = env.required(
 JWT_SIGNING_KEY = env.required(
     "JWT_SIGNING_KEY", long_text, why="at least 50 random characters, not SECRET_KEY"
 )
-KEY_ENCRYPTION_KEY_FILE = env.required(
-    "KEY_ENCRYPTION_KEY_FILE", Path, why="a file of 32 random bytes in base64, readable by us only"
+# What wraps the data keys: docs/keys.md.
+KEY_PROVIDER = env.optional("KEY_PROVIDER", key_provider, default="local")
+_KEY_FILE = "a file of 32 random bytes in base64, readable by us only"
+if KEY_PROVIDER == "local":
+    KEY_ENCRYPTION_KEY_FILE = env.required("KEY_ENCRYPTION_KEY_FILE", Path, why=_KEY_FILE)
+    KMS_KEY = env.optional("KMS_KEY", kms_key, default="")
+else:
+    KEY_ENCRYPTION_KEY_FILE = env.optional("KEY_ENCRYPTION_KEY_FILE", Path, default=None)
+    KMS_KEY = env.required("KMS_KEY", kms_key, why="projects/…/cryptoKeys/… of Cloud KMS")
+# Files that were in force before, as long as `manage.py keys status` names them.
+KEY_ENCRYPTION_KEY_FILES_OLD = env.optional("KEY_ENCRYPTION_KEY_FILES_OLD", words, default=[])
+# Only for tests: a KMS of theirs, on this machine alone, spoken to without TLS.
+KMS_INSECURE_LOOPBACK_ENDPOINT = env.optional(
+    "KMS_INSECURE_LOOPBACK_ENDPOINT", loopback, default=""
 )
 # How long a process may hold an unwrapped data key, in seconds; the same for all of them.
 DATA_KEY_SECONDS = env.optional("DATA_KEY_SECONDS", natural, default=300)

@@ -89,6 +89,11 @@ API = [
     Row("PUT", "api/messages/<uuid:message>/reactions/<str:emoji>", HIDDEN),
     Row("DELETE", "api/messages/<uuid:message>/reactions/<str:emoji>", HIDDEN),
     # Nothing is signed yet: a conflict, for those who may know of it.
+    Row("GET", "api/audit/checkpoint", SIGNED_IN),
+    Row("GET", "api/audit/entries", SIGNED_IN),
+    Row("GET", "api/audit/proof", SIGNED_IN),
+    # Leaf hashes are of an organization: another's are known to nobody.
+    Row("GET", "api/audit/receipts/<str:leaf_hash>", OWN_ORGANIZATION),
     Row("GET", "api/audit/logs/<uuid:organization>/checkpoint", OWN_ORGANIZATION),
     Row("GET", "api/audit/logs/<uuid:organization>/tile/<path:tile>", OWN_ORGANIZATION),
     Row("GET", "api/compliance/trail", OFFICERS),
