@@ -88,6 +88,17 @@ API = [
     Row("GET", "api/messages/<uuid:message>/receipt", HIDDEN),
     Row("PUT", "api/messages/<uuid:message>/reactions/<str:emoji>", HIDDEN),
     Row("DELETE", "api/messages/<uuid:message>/reactions/<str:emoji>", HIDDEN),
+    Row(
+        "POST",
+        "api/conversations/<uuid:conversation>/attachments",
+        HIDDEN,
+        {"id": "00000000-0000-4000-8000-000000000002", "name": "mine.txt", "size": 1},
+    ),
+    Row("GET", "api/attachments/<uuid:attachment>", HIDDEN),
+    Row("DELETE", "api/attachments/<uuid:attachment>", HIDDEN),
+    Row("PUT", "api/attachments/<uuid:attachment>/parts/<int:part>", HIDDEN),
+    Row("POST", "api/attachments/<uuid:attachment>/complete", HIDDEN),
+    Row("GET", "api/attachments/<uuid:attachment>/preview", HIDDEN),
     # Nothing is signed yet: a conflict, for those who may know of it.
     Row("GET", "api/audit/checkpoint", SIGNED_IN),
     Row("GET", "api/audit/entries", SIGNED_IN),
