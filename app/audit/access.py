@@ -11,7 +11,8 @@ from django.db.models import Max
 
 from app.audit import disclosure
 from app.audit.actions import Action
-from app.audit.models import Entry, Leaf, Tree, Verification
+from app.audit.anchors.configured import configured
+from app.audit.models import Anchor, Entry, Leaf, Tree, Verification
 
 
 def leaf_hash(entry_id: int) -> bytes:
@@ -135,6 +136,30 @@ def verification_state(organization: UUID) -> VerificationState:
         verified_size=last.size if last else None,
         problems=last.problems if last else [],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorState:
+    """What an anchor keeps of a log: `size` leaves, since `kept_at`; None: nothing yet.
+
+    `warning`: what it keeps is not kept for certain. `problem`: why it fails, `failing_since`.
+    """
+
+    name: str
+    size: int = 0
+    kept_at: datetime | None = None
+    failing_since: datetime | None = None
+    problem: str = ""
+    warning: str = ""
+
+
+def anchor_states(organization: UUID) -> list[AnchorState]:
+    """How every configured anchor stands with the organization's log."""
+    columns = ("name", "size", "kept_at", "failing_since", "problem", "warning")
+    found = Anchor.objects.filter(organization_id=organization).values_list(*columns)
+    states = {row[0]: AnchorState(*row) for row in found}
+    names = [anchor.name for anchor in configured()]
+    return [states.get(name, AnchorState(name)) for name in names]
 
 
 def organizations() -> list[UUID]:

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -17,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
-_ED25519 = b"\x01"
 _DASH = "\u2014 "  # em dash and a space begin a signature line
 _LARGEST_NOTE = 64 * 1024
 _MOST_SIGNATURES = 100
@@ -57,6 +57,9 @@ class Checkpoint:
 class PublicKey:
     """A named key that verifies notes; `vkey` is its text form."""
 
+    kind: ClassVar[bytes] = b"\x01"
+    """The signature type: plain Ed25519 over the text."""
+
     name: str
     raw: bytes
 
@@ -68,29 +71,30 @@ class PublicKey:
 
     @property
     def id(self) -> bytes:
-        """The key hash: first four bytes of SHA-256(name ‖ newline ‖ 0x01 ‖ public key)."""
-        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.raw).digest()[:4]
+        """The key hash: first four bytes of SHA-256(name ‖ newline ‖ kind ‖ public key)."""
+        return hashlib.sha256(self.name.encode() + b"\n" + self.kind + self.raw).digest()[:4]
 
     @property
     def vkey(self) -> str:
-        """`name+hash+base64(0x01 ‖ public key)`, as Go's sumdb/note reads it."""
-        return f"{self.name}+{self.id.hex()}+{base64.b64encode(_ED25519 + self.raw).decode()}"
+        """`name+hash+base64(kind ‖ public key)`, as Go's sumdb/note reads it."""
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(self.kind + self.raw).decode()}"
 
     @classmethod
-    def parse(cls, vkey: str) -> "PublicKey":
+    def parse(cls, vkey: str) -> Self:
         """Raises BadNote if it is malformed or its hash does not fit."""
         parts = vkey.split("+", 2)  # base64 may contain a plus, a name may not
         if len(parts) != 3:
             raise BadNote("a vkey has three parts")
         name, id_, raw = parts[0], parts[1], _unbase64(parts[2])
-        if raw[:1] != _ED25519:
-            raise BadNote("not an Ed25519 key")
+        if raw[:1] != cls.kind:
+            raise BadNote("a key of another kind")
         key = cls(name, raw[1:])
         if key.id.hex() != id_:
             raise BadNote("the key's hash does not fit the key")
         return key
 
     def accepts(self, text: str, signature: bytes) -> bool:
+        """Whether `signature` is this key's over the note's text."""
         try:
             Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, text.encode())
         except InvalidSignature:

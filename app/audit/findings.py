@@ -90,6 +90,8 @@ class Report:
     waiting: int = 0
     found: int = 0
     problems: list[Problem] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    """Anchors that could not be asked, and why: nothing was compared with what they keep."""
     seconds: float = 0.0
 
     @property
@@ -110,5 +112,6 @@ class Report:
             "waiting": self.waiting,
             "found": self.found,
             "problems": [problem.document() for problem in self.problems],
+            "unread": self.unread,
             "seconds": round(self.seconds, 3),
         }

@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from app.audit.access import organizations, unverified_since
 from app.audit.actions import Action
+from app.audit.anchoring import bring, claim_due
 from app.audit.services import INSTALLATION, SYSTEM, Record, Target, record_many
-from app.audit.verification import remember
-from app.audit.verify import verify
+from app.audit.verification import remember, verify_everywhere
 
 VERIFY_EVERY = timedelta(hours=6)
 
@@ -30,4 +30,17 @@ def heartbeat() -> None:
 def verify_due() -> None:
     """Rebuild every log that was not verified within VERIFY_EVERY, and keep what was found."""
     for organization in unverified_since(timezone.now() - VERIFY_EVERY):
-        remember(verify(organization))
+        remember(verify_everywhere(organization))
+
+
+@shared_task(name="audit.anchor_due")
+def anchor_due() -> None:
+    """Every minute: a job for each anchor that is due, so that none waits for another."""
+    for anchor_id in claim_due():
+        anchor.delay(anchor_id)
+
+
+@shared_task(name="audit.anchor")
+def anchor(anchor_id: int) -> None:
+    """Bring a log's last checkpoint to one anchor."""
+    bring(anchor_id)

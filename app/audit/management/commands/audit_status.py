@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, transaction
 
 from app.audit import guards
-from app.audit.access import organizations, verification_state
+from app.audit.access import AnchorState, anchor_states, organizations, verification_state
 
 
 class Command(BaseCommand):
@@ -45,3 +45,19 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{organization}: {state.size} leaves, {waiting}; last verification: {verified}{at}"
             )
+            for anchor in anchor_states(organization):
+                self.stdout.write(f"  {in_words(anchor)}")
+
+
+def in_words(anchor: AnchorState) -> str:
+    """How it stands, in a line; times are UTC."""
+    said = f"{anchor.name}: nothing anchored yet"
+    if anchor.kept_at:
+        said = (
+            f"{anchor.name}: anchored {anchor.size} leaves at {anchor.kept_at:%Y-%m-%d %H:%M:%S}Z"
+        )
+    if anchor.warning:
+        said += f", BUT {anchor.warning}"
+    if anchor.failing_since:
+        said += f"; FAILING since {anchor.failing_since:%Y-%m-%d %H:%M:%S}Z: {anchor.problem}"
+    return said

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from app.audit.access import organizations
 from app.audit.checkpoint import BadNote, Checkpoint, PublicKey
 from app.audit.findings import Known, Report
-from app.audit.verification import remember
+from app.audit.verification import remember, verify_everywhere
 from app.audit.verify import verify
 
 
@@ -33,6 +33,11 @@ class Command(BaseCommand):
             default=[],
             help="a file with a checkpoint that was kept outside, which the log must extend",
         )
+        parser.add_argument(
+            "--offline",
+            action="store_true",
+            help="ask no anchor: finds no history that was rewritten with the signing key",
+        )
         parser.add_argument("--remember", action="store_true", help="show officers the result")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,12 +45,13 @@ class Command(BaseCommand):
         known = [(path, _checkpoint(path)) for path in options["checkpoint"]]
         chosen = [options["organization"]] if options["organization"] else organizations()
         _refuse_foreign(known, chosen)
-        wrong = 0
+        check = verify if options["offline"] else verify_everywhere
+        wrong = unread = 0
         for organization in chosen:
             trusted = [key for key in keys if key.name.endswith(f"/{organization}")]
             if keys and not trusted:
                 raise CommandError(f"--key: none of them is of organization {organization}")
-            report = verify(
+            report = check(
                 organization,
                 trusted=trusted,
                 known=[
@@ -58,8 +64,11 @@ class Command(BaseCommand):
                 remember(report)
             self.stdout.write(json.dumps(report.document()) if options["json"] else text(report))
             wrong += not report.ok
+            unread += len(report.unread)
         if wrong:
             raise CommandError(f"{wrong} of {len(chosen)} logs do not agree", returncode=1)
+        if unread:
+            raise CommandError(f"{unread} anchors could not be asked: see above", returncode=1)
 
 
 def text(report: Report) -> str:
@@ -70,6 +79,7 @@ def text(report: Report) -> str:
         f"checkpoints, {report.waiting} entries waiting, {report.seconds:.1f} s"
     ]
     lines += [f"  {each.place}: {each.message} [{each.fault}]" for each in report.problems]
+    lines += [f"  not compared with {reason}" for reason in report.unread]
     if report.found > len(report.problems):
         lines.append(f"  and {report.found - len(report.problems)} more")
     return "\n".join(lines)
