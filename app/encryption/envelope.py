@@ -33,7 +33,7 @@ class Fault(StrEnum):
     MOVED = "moved"  # our own code changed the place of a text without assigning it anew
     ERASED = "erased"  # the data key was destroyed: the content is gone for good
     UNKNOWN_KEY = "unknown_key"  # no such data key
-    KEY_UNAVAILABLE = "key_unavailable"  # the key encryption key does not unwrap the data key
+    KEY_UNAVAILABLE = "unavailable"  # the key encryption key does not unwrap the data key now
     EXHAUSTED = "exhausted"  # the data key has been used as often as is safe
 
 

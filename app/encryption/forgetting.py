@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 import redis
@@ -58,7 +59,7 @@ os.register_at_fork(after_in_child=_again_in_child)
 def _run() -> None:
     pause = 0.1
     while True:
-        client = redis.Redis.from_url(
+        client: Any = redis.Redis.from_url(
             settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=_SILENCE * 2
         )
         try:

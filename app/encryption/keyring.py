@@ -62,7 +62,7 @@ class KeyRing:
         self._erased: set[bytes] = set()
         self._sealing: dict[_Scope, HeldKey] = {}
         self._month: tuple[float, float, date] = (0.0, 0.0, date.min)
-        self._obtaining = Lock()
+        self._obtaining: dict[int, Lock] = {}
         self._keeping = Lock()
 
     def drop(self, dek_ids: Collection[bytes] | None = None) -> None:
@@ -96,7 +96,8 @@ class KeyRing:
             and next(held.uses, None) is not None
         ):
             return held
-        with self._obtaining:
+        # An organization whose key is slow to get keeps nobody else waiting.
+        with self._obtaining.setdefault(organization.int, Lock()):
             return self._obtain(scope, organization, conversation, month)
 
     def to_open(self, dek_id: bytes) -> HeldKey:
@@ -130,7 +131,7 @@ class KeyRing:
     def _obtain(
         self, scope: _Scope, organization: UUID, conversation: UUID | None, month: date
     ) -> HeldKey:
-        """Called by one thread at a time."""
+        """Called by one thread at a time for an organization."""
         held = self._sealing.get(scope)
         if held is not None and held.month == month:
             if held.expires <= time.monotonic():

@@ -1,90 +1,48 @@
 """Key encryption: wraps data keys with keys that the database never sees.
 
-A provider offers `provider`, `reference`, `wrap` and `unwrap`; `key_encryption` finds the one
-that a row names. The local provider derives one key per organization from a single key file.
+One interface, two providers. A row of `KeyEncryptionKey` names its provider and what the
+provider finds the key by, so organizations may have different ones at the same time.
 """
 
-import base64
-import binascii
-import os
-from functools import lru_cache
-from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
-from app.encryption.envelope import KEY_BYTES, NONCE_BYTES, Fault, SealError
+from app.encryption.cloud_kms import CloudKms
+from app.encryption.local_keys import LocalKeyEncryption
 from app.encryption.models import KeyEncryptionKey
+from app.encryption.unavailable import KeyUnavailable
 
 
-class LocalKeyEncryption:
-    """The key encryption key of one organization, derived from `KEY_ENCRYPTION_KEY_FILE`."""
+class KeyEncryption(Protocol):
+    """A key encryption key. What `wrap` returns opens only with the same `binding`.
 
-    provider = "local"
+    Both raise KeyUnavailable, which names the key and why it cannot be used.
+    """
 
-    def __init__(self, organization: UUID, key_id: UUID) -> None:
-        root = _root(str(settings.KEY_ENCRYPTION_KEY_FILE or ""))
-        self.reference = _fingerprint(root)
-        info = b"parley/kek/v1" + organization.bytes + key_id.bytes
-        self._cipher = AESGCM(_derive(root, info, KEY_BYTES))
+    @property
+    def provider(self) -> str: ...
+    @property
+    def reference(self) -> str: ...
 
-    def wrap(self, key: bytes, binding: bytes) -> bytes:
-        """nonce[12] ‖ AES-256-GCM(key) ‖ tag[16]; opens only with the same `binding`."""
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce + self._cipher.encrypt(nonce, key, binding)
-
-    def unwrap(self, wrapped: bytes, binding: bytes) -> bytes:
-        """The key of `wrap`; raises `SealError` (key_unavailable) on anything else."""
-        try:
-            return self._cipher.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], binding)
-        except (InvalidTag, ValueError):
-            raise SealError(
-                Fault.KEY_UNAVAILABLE,
-                "a data key was changed, or does not belong to its row",
-            ) from None
+    def wrap(self, key: bytes, binding: bytes) -> bytes: ...
+    def unwrap(self, wrapped: bytes, binding: bytes) -> bytes: ...
 
 
-def key_encryption(row: KeyEncryptionKey) -> LocalKeyEncryption:
-    """The key that `row` names; `SealError` (key_unavailable) when we do not hold it."""
-    if row.provider != LocalKeyEncryption.provider:
-        raise SealError(Fault.KEY_UNAVAILABLE, f"no key provider is called {row.provider!r}")
-    key = LocalKeyEncryption(row.organization_id, row.id)
-    if key.reference != row.reference:
-        raise SealError(
-            Fault.KEY_UNAVAILABLE,
-            f"KEY_ENCRYPTION_KEY_FILE holds the key {key.reference}, but this organization's"
-            f" data keys were wrapped with {row.reference}",
-        )
-    return key
+def key_encryption(row: KeyEncryptionKey) -> KeyEncryption:
+    """The key that `row` names. Raises KeyUnavailable when we do not hold it."""
+    if row.provider == LocalKeyEncryption.provider:
+        return LocalKeyEncryption(row.organization_id, row.id, row.reference)
+    if row.provider == CloudKms.provider:
+        return CloudKms(row.reference)
+    raise KeyUnavailable(f"no key provider is called {row.provider!r}")
 
 
-@lru_cache(maxsize=4)
-def _root(path: str) -> bytes:
-    """The 32 bytes that the file holds in base64; an error names the setting, never the text."""
-    name = "KEY_ENCRYPTION_KEY_FILE"
-    if not path:
-        raise ImproperlyConfigured(f"{name} is missing: the file that holds the local key")
-    try:
-        text = Path(path).read_bytes()
-    except OSError as error:
-        raise ImproperlyConfigured(f"{name} cannot be read: {error.strerror}") from None
-    try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ImproperlyConfigured(f"{name} must hold {KEY_BYTES} bytes in base64")
-    return key
-
-
-def _fingerprint(root: bytes) -> str:
-    return _derive(root, b"parley/kek-fingerprint/v1", 8).hex()
-
-
-def _derive(root: bytes, info: bytes, length: int) -> bytes:
-    return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(root)
+def configured_key_encryption(
+    organization: UUID, key_id: UUID, *, kms_key: str | None = None
+) -> KeyEncryption:
+    """What the settings choose for a new row `key_id`, or the organization's own `kms_key`."""
+    if kms_key or CloudKms.provider == settings.KEY_PROVIDER:
+        return CloudKms(kms_key or settings.KMS_KEY)
+    return LocalKeyEncryption(organization, key_id)

@@ -13,8 +13,8 @@ from app.settings.env import (
     key_provider,
     key_text,
     kms_key,
-    loopback,
     long_text,
+    loopback,
     mail_server,
     natural,
     postgresql,
@@ -65,13 +65,17 @@ JWT_SIGNING_KEY = env.required(
 KEY_PROVIDER = env.optional("KEY_PROVIDER", key_provider, default="local")
 _KEY_FILE = "a file of 32 random bytes in base64, readable by us only"
 if KEY_PROVIDER == "local":
-    KEY_ENCRYPTION_KEY_FILE = env.required("KEY_ENCRYPTION_KEY_FILE", Path, why=_KEY_FILE)
+    KEY_ENCRYPTION_KEY_FILE: Path | None = env.required(
+        "KEY_ENCRYPTION_KEY_FILE", Path, why=_KEY_FILE
+    )
     KMS_KEY = env.optional("KMS_KEY", kms_key, default="")
 else:
     KEY_ENCRYPTION_KEY_FILE = env.optional("KEY_ENCRYPTION_KEY_FILE", Path, default=None)
     KMS_KEY = env.required("KMS_KEY", kms_key, why="projects/…/cryptoKeys/… of Cloud KMS")
 # Files that were in force before, as long as `manage.py keys status` names them.
-KEY_ENCRYPTION_KEY_FILES_OLD = env.optional("KEY_ENCRYPTION_KEY_FILES_OLD", words, default=[])
+KEY_ENCRYPTION_KEY_FILES_OLD: list[str] = env.optional(
+    "KEY_ENCRYPTION_KEY_FILES_OLD", words, default=[]
+)
 # Only for tests: a KMS of theirs, on this machine alone, spoken to without TLS.
 KMS_INSECURE_LOOPBACK_ENDPOINT = env.optional(
     "KMS_INSECURE_LOOPBACK_ENDPOINT", loopback, default=""

@@ -20,7 +20,7 @@ from app.accounts.models import User
 from app.audit.models import Entry
 from app.audit.services import SYSTEM
 from app.chat.models import Conversation
-from app.encryption import apart, destruction, erasures, services
+from app.encryption import apart, erasures, services
 from app.encryption.destruction import Reason, destroy_data_keys
 from app.encryption.erasures import ErasureListUnusable
 from app.encryption.fields import SealError
@@ -100,8 +100,9 @@ def test_each_destroyed_key_is_an_entry_that_says_of_what_and_why() -> None:
 def test_a_month_is_erased_without_the_others() -> None:
     past = date(2026, 2, 1)
     letter = Letter.objects.create(body="of now")
-    place = {"organization": letter.organization_id, "conversation": letter.conversation_id}
-    old = services.reserve_data_key(**place, month=past)
+    old = services.reserve_data_key(
+        organization=letter.organization_id, conversation=letter.conversation_id, month=past
+    )
     assert erase(letter, [date(2026, 1, 1)]) == []
     assert erase(letter, [past]) == [old.pk]
     assert not erased(letter)
@@ -207,7 +208,7 @@ def test_a_crash_between_the_list_and_the_commit_leaves_a_key_that_opens_nothing
         os.kill(os.getpid(), signal.SIGKILL)
 
     def work() -> int:
-        monkeypatch.setattr(destruction.erasures, "append", append_and_die)
+        monkeypatch.setattr(erasures, "append", append_and_die)
         connection.close()
         erase(letter)
         return 0
@@ -274,7 +275,11 @@ def seen(server: WebServer, user: User, ward: Conversation) -> str | None:
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
-    return any(holds() or time.sleep(0.05) for _ in range(100))
+    for _ in range(100):
+        if holds():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def line() -> erasures.Listed:

@@ -23,6 +23,7 @@ from app.chat.search.indexing import add_to_index
 from app.chat.services import carrying, text
 from app.chat.services.carrying import Files
 from app.chat.services.versions import Sent, as_sent, says, sealed_body, state_of, target_of
+from app.encryption.unavailable import KeyUnavailable
 from app.errors import Conflict, DomainError, Invalid, NotFound
 from app.realtime import protocol
 from app.realtime import services as realtime
@@ -61,8 +62,11 @@ def send_messages(drafts: Sequence[Draft]) -> list[Ack | DomainError]:
     try:
         with transaction.atomic():
             return _send(drafts)
-    except IntegrityError:
+    except (IntegrityError, KeyUnavailable) as error:
         # The same id in two places at the same time: one by one, the later sees the earlier.
+        # And where one conversation's key is not to be had, the others go on.
+        if len(drafts) == 1 and isinstance(error, KeyUnavailable):
+            return [error]
         if len(drafts) == 1:
             return [Conflict("This message id is taken: make another one.")]
         return [outcome for draft in drafts for outcome in send_messages([draft])]
