@@ -119,6 +119,7 @@ def _start() -> None:
             "KEY_ENCRYPTION_KEY_FILE": str(_running.key_encryption_key),
             "SEALER_SIGNING_KEY_FILE": str(_running.sealer_key),
             "ERASURE_LIST": str(folder / "erasures.list"),
+            "ATTACHMENT_STORAGE": f"file://{folder}/attachments",
         }
     )
 

@@ -33,6 +33,8 @@ export class NetworkError extends Error {
 }
 
 const TIMEOUT_MS = 20_000;
+/** A file is read back, checked and sealed before the answer comes. */
+const LONG_TIMEOUT_MS = 120_000;
 
 export class Api {
   /**
@@ -59,10 +61,11 @@ export class Api {
    * @param {string} method
    * @param {string} path below `/api`
    * @param {object} [data]
+   * @param {number} [timeout] milliseconds
    * @returns {Promise<any>} the parsed answer, null when it is empty
    * @throws {ApiError | NetworkError}
    */
-  async call(method, path, data) {
+  async call(method, path, data, timeout = TIMEOUT_MS) {
     /** @type {Record<string, string>} */
     const headers = { Accept: 'application/json' };
     if (method !== 'GET') headers['X-CSRFToken'] = this.csrf();
@@ -72,29 +75,58 @@ export class Api {
     try {
       response = await this.fetch(`/api${path}`, {
         method, headers, credentials: 'same-origin', redirect: 'error',
-        body: data ? JSON.stringify(data) : null, signal: AbortSignal.timeout(TIMEOUT_MS),
+        body: data ? JSON.stringify(data) : null, signal: AbortSignal.timeout(timeout),
       });
       text = await response.text();
     } catch {
       throw new NetworkError();
     }
-    if (!response.ok) throw failure(response, text);
+    if (!response.ok) throw refusal(response.status, text, response.headers.get('Retry-After'));
     return text ? JSON.parse(text) : null;
+  }
+
+  /** As `call`, for what takes its time. @param {string} method @param {string} path @param {object} [data] */
+  slowly(method, path, data) {
+    return this.call(method, path, data, LONG_TIMEOUT_MS);
+  }
+
+  /**
+   * Sends bytes and tells how many have gone: fetch cannot.
+   * @param {string} path
+   * @param {Blob} part
+   * @param {(bytes: number) => void} sent
+   * @param {AbortSignal} signal
+   * @returns {Promise<void>}
+   * @throws {ApiError | NetworkError}
+   */
+  put(path, part, sent, signal) {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open('PUT', `/api${path}`);
+      request.setRequestHeader('X-CSRFToken', this.csrf());
+      request.setRequestHeader('Content-Type', 'application/octet-stream');
+      request.timeout = LONG_TIMEOUT_MS;
+      request.upload.onprogress = (event) => sent(event.loaded);
+      request.onload = () => {
+        if (request.status < 300) resolve();
+        else reject(refusal(request.status, request.responseText, request.getResponseHeader('Retry-After')));
+      };
+      request.onerror = request.ontimeout = request.onabort = () => reject(new NetworkError());
+      signal.addEventListener('abort', () => request.abort());
+      request.send(part);
+    });
   }
 }
 
-/**
- * @param {Response} response
- * @param {string} text
- */
-function failure(response, text) {
+/** @param {number} status @param {string} text @param {string | null} retryAfter */
+function refusal(status, text, retryAfter) {
   let document = {};
   try {
     document = JSON.parse(text).error ?? {};
   } catch {
     // A proxy's page instead of our document: the status has to do.
   }
-  return new ApiError(response.status, document, Number(response.headers.get('Retry-After')) || 0);
+  return new ApiError(status, document, Number(retryAfter) || 0);
 }
 
 /** @param {number | undefined} before @param {number} limit @param {{after?: number, thread?: string}} more */

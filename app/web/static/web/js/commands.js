@@ -4,12 +4,18 @@ import { newId } from './ids.js';
 import { TYPING_SECONDS } from './protocol.js';
 import { reacted } from './timeline.js';
 
-/** @param {Parley.Session} session @param {string} conversation @param {string | null} thread @param {string} body */
-export function sendMessage(session, conversation, thread, body) {
+/**
+ * @param {Parley.Session} session
+ * @param {string} conversation
+ * @param {string | null} thread
+ * @param {string} body may be empty where there are files
+ * @param {Parley.Attachment[]} [attachments]
+ */
+export function sendMessage(session, conversation, thread, body, attachments = []) {
   const timeline = session.timeline(conversation, thread);
   // Writing while looking at old messages: one's own line belongs at the end, so go there.
   if (!timeline.atEnd.value) void timeline.loadLatest();
-  return session.outbox.add({ conversation, thread, body });
+  return session.outbox.add({ conversation, thread, body, attachments });
 }
 
 /**
@@ -29,7 +35,7 @@ export async function deleteMessage(session, message) {
   await session.api.call('DELETE', `/messages/${message.id}`);
   const at = new Date().toISOString();
   forEachTimeline(session, message.id, (timeline) => timeline.change(message.id, (now) => (
-    now.deleted_at ? now : { ...now, body: null, deleted_at: at, reactions: [], log: null }
+    now.deleted_at ? now : { ...now, body: null, deleted_at: at, attachments: [], reactions: [], log: null }
   )));
 }
 

@@ -29,6 +29,11 @@ function listen(app) {
   });
   addEventListener('online', () => session.connection.wake());
   addEventListener('offline', () => session.connection.networkLost());
+  // A file that misses the conversation must not replace the page.
+  for (const name of ['dragover', 'drop']) document.addEventListener(name, (event) => event.preventDefault());
+  addEventListener('beforeunload', (event) => {
+    if (session.uploads.all.value.length > 0) event.preventDefault();
+  });
   addEventListener('popstate', () => followAddress(app));
   document.addEventListener('keydown', shortcuts(app));
 }

@@ -36,15 +36,15 @@ export class Outbox {
   }
 
   /**
-   * @param {{conversation: string, thread: string | null, body: string}} message
+   * @param {{conversation: string, thread: string | null, body: string, attachments?: Parley.Attachment[]}} message
    * @returns {Parley.OutboxEntry}
    */
-  add({ conversation, thread, body }) {
+  add({ conversation, thread, body, attachments = [] }) {
     const last = this.entries.value.at(-1)?.at ?? 0;
     // Strictly later than the one before, because the stored order is the order of time.
     const at = Math.max(this.options.clock.now(), last + 1);
     /** @type {Parley.OutboxEntry} */
-    const entry = { id: this.options.newId(), conversation, thread, body, at, state: 'sending', error: '' };
+    const entry = { id: this.options.newId(), conversation, thread, body, attachments, at, state: 'sending', error: '' };
     this.#store(entry);
     this.entries.value = [...this.entries.value, entry];
     this.#next(conversation);

@@ -8,6 +8,7 @@ export const SUBPROTOCOL = 'rt.v1';
 export const CLIENT = 'web/1';
 export const MAX_FRAME_BYTES = 16 * 1024;
 export const MAX_BODY_CHARACTERS = 16_000;
+export const MAX_ATTACHMENTS = 10;
 export const PING_SECONDS = 25;
 export const PONG_SECONDS = 10;
 export const TYPING_SECONDS = 3;

@@ -12,6 +12,7 @@ import { Close, Code, Refused, conversationStream, encode, fits, userStream } fr
 import { Store } from './store.js';
 import { Streams } from './streams.js';
 import { PAGE, Timeline } from './timeline.js';
+import { Uploads } from './uploads.js';
 import { batch, signal } from '../vendor/signals-core.js';
 
 const PRELOADED = 20;
@@ -61,6 +62,13 @@ export class Session {
       onLost: (name) => void this.#reload(name),
       onFresh: (name) => { if (name === userStream(me.id)) void this.#loadLists(); },
       onRefused: (name, code) => { if (code === Code.NOT_FOUND) void this.#loadLists(); },
+    });
+    this.uploads = new Uploads({
+      clock, newId,
+      wire: {
+        request: (method, path, data) => api.slowly(method, path, data),
+        put: (path, part, sent, stop) => api.put(path, part, sent, stop),
+      },
     });
     this.outbox = new Outbox({
       storage, clock, newId, user: me.id,
@@ -173,6 +181,7 @@ export class Session {
     if (this.store.status.value === 'error') void this.restart();
     if (first && this.timeline(first).status.value === 'error') void this.warm(first);
     this.outbox.flush();
+    this.uploads.resume();
     for (const [conversation, offset] of this.unsentReads) void this.sendRead(conversation, offset);
   }
 
@@ -191,14 +200,15 @@ export class Session {
   // Sending.
 
   /** @param {Parley.OutboxEntry} entry @returns {Promise<Parley.Ack>} */
-  async #deliver({ id, conversation, thread, body }) {
-    const send = { conversation, id, body, ...(thread ? { thread } : {}) };
+  async #deliver({ id, conversation, thread, body, attachments }) {
+    const files = attachments?.length ? { attachments: attachments.map((file) => file.id) } : {};
+    const send = { conversation, id, body, ...(thread ? { thread } : {}), ...files };
     if (this.connection.ready && fits(encode(Number.MAX_SAFE_INTEGER, 'send', send))) {
       return this.connection.request('send', send);
     }
     // Too large for a frame, or a network that lets no socket through.
     try {
-      return await this.api.post(`/conversations/${conversation}/messages`, { id, body, ...(thread ? { thread } : {}) });
+      return await this.api.post(`/conversations/${conversation}/messages`, { id, body, ...(thread ? { thread } : {}), ...files });
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) this.connection.wake();
       throw error instanceof ApiError && error.status === 401 ? new Error('signed out') : error;
@@ -211,7 +221,7 @@ export class Session {
     timeline?.confirm({
       id: entry.id, conversation: entry.conversation, author: this.me.id, body: entry.body, at: ack.at,
       offset: ack.offset, revision: ack.revision, edited_at: null, deleted_at: null, thread: entry.thread,
-      replies: null, reactions: [], log: null,
+      replies: null, attachments: entry.attachments ?? [], reactions: [], log: null,
     });
   }
 

@@ -233,7 +233,8 @@ function created(messages, frame, timeline, counted) {
 export function fromCreated(conversation, { d, o }) {
   return {
     id: d.id, conversation, author: d.author, body: d.body, at: d.at, offset: o, revision: d.revision,
-    edited_at: null, deleted_at: null, thread: d.thread ?? null, replies: null, reactions: [], log: null,
+    edited_at: null, deleted_at: null, thread: d.thread ?? null, replies: null,
+    attachments: d.attachments ?? [], reactions: [], log: null,
   };
 }
 
@@ -249,7 +250,7 @@ function touched(message, type, d) {
       if (d.revision <= message.revision) return message;
       return { ...message, body: d.body, revision: d.revision, edited_at: d.at, log: null };
     case 'message.deleted':
-      return { ...message, body: null, deleted_at: d.at, revision: d.revision ?? message.revision, reactions: [], log: null };
+      return { ...message, body: null, deleted_at: d.at, revision: d.revision ?? message.revision, attachments: [], reactions: [], log: null };
     case 'reaction.added': return { ...message, reactions: reacted(message.reactions, d.emoji, d.user, true) };
     case 'reaction.removed': return { ...message, reactions: reacted(message.reactions, d.emoji, d.user, false) };
     default: return message;

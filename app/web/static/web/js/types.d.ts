@@ -16,11 +16,24 @@ declare namespace Parley {
 
   interface Reaction { emoji: string; users: string[] }
 
+  /** All but id and size are null where it was erased; width and height: it has a preview. */
+  interface Attachment {
+    id: string; size: number; name: string | null; type: string | null; sha256: string | null;
+    width: number | null; height: number | null;
+  }
+  interface Upload {
+    id: string; place: string; conversation: string; file: File; name: string; size: number;
+    state: 'waiting' | 'sending' | 'checking' | 'ready' | 'failed';
+    /** Bytes that have gone. */
+    sent: number;
+    error: string; done: Attachment | null;
+  }
+
   interface Message {
     id: string; conversation: string; author: string; body: string | null; at: string;
     offset: number; revision: number; edited_at: string | null; deleted_at: string | null;
     thread: string | null; replies: { count: number; last_at: string } | null;
-    reactions: Reaction[]; log: { index: number } | null;
+    attachments: Attachment[]; reactions: Reaction[]; log: { index: number } | null;
   }
 
   interface Page { messages: Message[]; position: Position; more: boolean }
@@ -58,7 +71,7 @@ declare namespace Parley {
 
   interface OutboxEntry {
     id: string; conversation: string; thread: string | null; body: string; at: number;
-    state: 'sending' | 'failed'; error: string;
+    attachments: Attachment[]; state: 'sending' | 'failed'; error: string;
   }
 
   type Phase = 'idle' | 'connecting' | 'ready' | 'waiting' | 'stopped';

@@ -102,9 +102,15 @@ function Live() {
   const message = session.heard.value;
   const [said, say] = useState('');
   useEffect(() => {
-    if (message) say(`${session.store.name(message.author)}: ${plainText(parse(message.body ?? '')).slice(0, 300)}`);
+    if (message) say(`${session.store.name(message.author)}: ${spoken(message)}`);
   }, [message]);
   return html`<div class="hidden-visually" aria-live="polite">${said}</div>`;
+}
+
+/** @param {Parley.Message} message */
+function spoken({ body, attachments }) {
+  const files = attachments?.length ? plural(attachments.length, 'file', 'files') : '';
+  return [plainText(parse(body ?? '')).slice(0, 300), files].filter(Boolean).join(', ');
 }
 
 /** @param {Parley.Conversation | null} conversation */

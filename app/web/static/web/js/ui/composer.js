@@ -4,6 +4,7 @@
  */
 
 import { Icon, IconButton, html, plural, useApp, useEffect, useLayoutEffect, useRef, useState } from './html.js';
+import { AttachButton, Tray, pasted, useDropping } from './attach.js';
 import { MentionList, useMentions } from './mentions.js';
 import { grow, wrapSelection } from './writing.js';
 import { sendMessage, tellTyping } from '../commands.js';
@@ -16,6 +17,7 @@ const coarse = matchMedia('(pointer: coarse)');
 /** @param {{conversation: Parley.Conversation, thread?: string | null, label: string}} props */
 export function Composer({ conversation, thread = null, label }) {
   const { session, ui } = useApp();
+  const form = useRef(/** @type {HTMLFormElement | null} */ (null));
   const place = thread ?? conversation.id;
   const [text, setText] = useState(() => session.drafts.read(place));
   const box = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
@@ -32,10 +34,23 @@ export function Composer({ conversation, thread = null, label }) {
   const mentions = useMentions(box, conversation, text, write);
   const characters = Array.from(text.trim()).length;
   const tooLong = characters > MAX_BODY_CHARACTERS;
+  const uploads = session.uploads.at(place);
+  const arriving = uploads.filter((one) => one.state !== 'ready').length;
+  const nothing = !text.trim() && uploads.length === 0;
+  const attach = (/** @type {Iterable<File>} */ files) => {
+    const refused = session.uploads.add(place, conversation.id, files);
+    if (refused) ui.say(refused, true);
+    box.current?.focus();
+  };
+  useDropping(form, attach);
   const send = () => {
     const body = text.trim();
-    if (!body || tooLong) return;
-    sendMessage(session, conversation.id, thread, body);
+    if (nothing || tooLong) return;
+    if (arriving > 0) {
+      ui.say('A file has not arrived yet: wait for it, or remove it.', true);
+      return;
+    }
+    sendMessage(session, conversation.id, thread, body, session.uploads.take(place));
     session.drafts.write(place, '');
     setText('');
     box.current?.focus();
@@ -53,21 +68,23 @@ export function Composer({ conversation, thread = null, label }) {
     }
   };
   const mark = (/** @type {string} */ sign) => { if (box.current) write(wrapSelection(box.current, sign)); };
-  return html`<form class="composer" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); send(); }}>
+  return html`<form class="composer" ref=${form} onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); send(); }}>
     <${MentionList} mentions=${mentions} />
+    <${Tray} uploads=${uploads} />
     <textarea ref=${box} rows="1" placeholder=${label} aria-label=${label} value=${text} autocomplete="off"
       role="combobox" aria-autocomplete="list" aria-expanded=${mentions.open} aria-controls=${mentions.open ? mentions.listId : undefined}
       aria-activedescendant=${mentions.open ? mentions.activeId : undefined}
       onInput=${(/** @type {InputEvent} */ event) => write(/** @type {HTMLTextAreaElement} */ (event.target).value)}
-      onKeyDown=${keys} onSelect=${mentions.moved}></textarea>
+      onPaste=${(/** @type {ClipboardEvent} */ event) => pasted(event, attach)} onKeyDown=${keys} onSelect=${mentions.moved}></textarea>
     <div class="composer-tools">
+      <${AttachButton} add=${attach} />
       <${IconButton} icon="bold" label="Bold" keys="Ctrl B" onClick=${() => mark('**')} />
       <${IconButton} icon="italic" label="Italic" keys="Ctrl I" onClick=${() => mark('_')} />
       <${IconButton} icon="code" label="Code" onClick=${() => mark('`')} />
       <${IconButton} icon="at-sign" label="Mention somebody" onClick=${() => mentions.begin()} />
       <span class="grow composer-count" aria-live="polite">${characters > WARN_FROM && html`<span class=${`small ${tooLong ? 'field-error' : 'soft'}`}>
         ${tooLong ? `${plural(characters - MAX_BODY_CHARACTERS, 'character', 'characters')} too many` : `${plural(MAX_BODY_CHARACTERS - characters, 'character', 'characters')} left`}</span>`}</span>
-      <button class="button button-primary" disabled=${!text.trim() || tooLong}><span class="send-word">Send</span><${Icon} name="send-horizontal" /></button>
+      <button class="button button-primary" disabled=${nothing || tooLong || arriving > 0}><span class="send-word">Send</span><${Icon} name="send-horizontal" /></button>
     </div>
   </form>`;
 }

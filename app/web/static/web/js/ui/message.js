@@ -2,6 +2,7 @@
 
 import { Avatar, Icon, grouped as digits, html, memo, plural, useApp, useRef, useState } from './html.js';
 import { EditBox } from './edit-box.js';
+import { Files } from './files.js';
 import { Markdown } from './markdown.js';
 import { Reactions } from './reactions.js';
 import { Toolbar } from './toolbar.js';
@@ -37,6 +38,7 @@ export const MessageRow = memo(/** @param {Props} props */ function MessageRow({
         <time class="small soft" datetime=${message.at} title=${longTime(message.at)}>${shortTime(message.at)}</time>
         ${message.edited_at && !deleted && html`<span class="small soft" title=${`Edited ${longTime(message.edited_at)}`}>· edited</span>`}</p>`}
       ${editing ? html`<${EditBox} message=${message} />` : html`<${Body} message=${message} />`}
+      ${!deleted && html`<${Files} files=${message.attachments} />`}
       ${grouped && message.edited_at && !deleted && html`<span class="small soft" title=${`Edited ${longTime(message.edited_at)}`}>edited</span>`}
       ${!deleted && message.reactions.length > 0 && html`<${Reactions} message=${message} />`}
       ${!inThread && message.replies && message.replies.count > 0 && html`<button type="button" class="message-replies"
@@ -73,6 +75,7 @@ export function PendingRow({ entry, grouped }) {
     <div class="message-main">
       ${!grouped && html`<p class="message-head"><strong>You</strong> <span class="small soft">${failed ? shortTime(entry.at) : 'now'}</span></p>`}
       <${Markdown} owner=${entry} body=${entry.body} names=${store.names.value} me=${store.name(me.id)} />
+      <${Files} files=${entry.attachments ?? []} link=${false} />
       ${failed && html`<div class="message-failure" role="alert"><${Icon} name="circle-alert" /> <span>Not sent: ${entry.error}</span>
         <button type="button" class="button button-small" onClick=${() => outbox.retry(entry.id)}>Try again</button>
         <button type="button" class="button button-quiet button-small" onClick=${() => outbox.remove(entry.id)}>Throw away</button></div>`}
