@@ -29,7 +29,7 @@ from tests.audit.trail import ACME, BOB, ORIGIN, OTHER, SEED, a_sealer, ask, wri
 from tests.live import LiveDatabase
 from tests.stack import Stack
 
-TABLES = ("entry", "leaf", "node", "checkpoint", "key", "tree", "horizon")
+TABLES = ("entry", "leaf", "node", "checkpoint", "key", "tree", "horizon", "cosignature")
 SIZES = (5, 295, 10)  # leaves a seal: a first checkpoint, one past a full node, a last
 SIZE = sum(SIZES)
 

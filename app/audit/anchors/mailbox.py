@@ -42,7 +42,8 @@ class Mailbox:
             body=_TEXT.format(size=submission.size, file=file, note=submission.note),
             to=to,
         )
-        message.attach(file, submission.note, "text/plain")
+        # Not as text: on its way mail may change the line ends of that.
+        message.attach(file, submission.note.encode(), "application/octet-stream")
         try:
             message.send()
         except (smtplib.SMTPException, OSError) as error:

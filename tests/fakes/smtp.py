@@ -1,0 +1,70 @@
+"""A mail server on loopback: takes what is sent, or refuses as a test asks (RFC 5321)."""
+
+import email
+import email.policy
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.message import EmailMessage
+
+
+class SmtpServer:
+    """`mails` holds what came; `refuse` is the answer to the next recipients, such as 550."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.recipients: list[list[str]] = []
+        self.refuse: int | None = None
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+
+    @classmethod
+    @contextmanager
+    def running(cls) -> Iterator["SmtpServer"]:
+        smtp = cls()
+        thread = threading.Thread(target=smtp._server.serve_forever, args=[0.05], daemon=True)
+        thread.start()
+        try:
+            yield smtp
+        finally:
+            smtp._server.shutdown()
+            smtp._server.server_close()
+            thread.join()
+
+
+def _handler(smtp: SmtpServer) -> type[socketserver.StreamRequestHandler]:
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self._say(220, "ready")
+            to: list[str] = []
+            while line := self.rfile.readline().decode().strip():
+                verb = line[:4].upper()
+                if verb == "RCPT" and smtp.refuse:
+                    self._say(smtp.refuse, "refused")
+                elif verb == "RCPT":
+                    to.append(line.partition("<")[2].partition(">")[0])
+                    self._say(250, "ok")
+                elif verb == "DATA":
+                    self._say(354, "go on")
+                    self._take(to)
+                    self._say(250, "taken")
+                elif verb == "QUIT":
+                    self._say(221, "bye")
+                    return
+                else:
+                    self._say(250, "ok")
+
+        def _take(self, to: list[str]) -> None:
+            lines = []
+            while (line := self.rfile.readline()) != b".\r\n":
+                lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
+            mail = email.message_from_bytes(b"".join(lines), policy=email.policy.default)
+            smtp.mails.append(mail)
+            smtp.recipients.append(to)
+
+        def _say(self, code: int, text: str) -> None:
+            self.wfile.write(f"{code} {text}\r\n".encode())
+
+    return Handler
