@@ -125,8 +125,6 @@ class Action(StrEnum):
     """Somebody reacted to a message."""
     REACTION_REMOVED = "reaction:removed"
     """Somebody took a reaction back."""
-    READ_MOVED = "read:moved"
-    """Somebody read up to a position in a conversation."""
 
     # attachments
     ATTACHMENT_UPLOADED = "attachment:uploaded"

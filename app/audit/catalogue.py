@@ -45,7 +45,6 @@ _BY_SUBJECT: Mapping[str, tuple[Cause, ...]] = {
     "member": (Cause.MEMBER,),
     "message": (Cause.MEMBER,),
     "reaction": (Cause.MEMBER,),
-    "read": (Cause.MEMBER,),
     "attachment": (Cause.MEMBER,),
     "search": (Cause.MEMBER,),
     "trail": (Cause.OFFICER,),
