@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -346,3 +346,37 @@ def history(officer: User, target_type: str, target_id: UUID) -> list[Entry]:
     require(officer, Permission.TRAIL_READ)
     found = disclosure.page(officer.organization_id, target=str(target_id), limit=100)
     return [entry for entry in found if entry.target_type == target_type]
+
+
+# What everybody may know
+
+_YEAR = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How often officers did what everybody should know of, in the last 365 days."""
+
+    opened: int
+    exported: int
+    held: int
+    erased: int
+
+
+def looks(user: User) -> Looks:
+    """For any member: numbers of the organization, and nothing of which or why."""
+    require(user, Permission.PEOPLE_READ)
+    told = {
+        "opened": Action.CONVERSATION_OPENED,
+        "exported": Action.EXPORT_APPROVED,
+        "held": Action.HOLD_PLACED,
+        "erased": Action.ERASURE_DONE,
+    }
+    entries = disclosure.covered(user.organization_id, since=timezone.now() - _YEAR)
+    counted = dict(
+        entries.filter(action_name__in=told.values())
+        .order_by()
+        .values_list("action_name")
+        .annotate(number=Count("pk"))
+    )
+    return Looks(**{name: counted.get(action, 0) for name, action in told.items()})

@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from app.web.views import accounts, administration, conversation, exports, health, officer
+from app.web.views import (
+    accounts,
+    administration,
+    conversation,
+    erasures,
+    exports,
+    health,
+    holds,
+    officer,
+    readings,
+)
 
 urlpatterns = [
     path("healthz", health.alive, name="healthz"),
@@ -23,7 +33,23 @@ urlpatterns = [
     path("people/<uuid:person_id>/enable", administration.enable),
     path("invitations", administration.invitations),
     path("invitations/<uuid:invitation_id>/revoke", administration.revoke_invitation),
+    path("who-may-read", readings.who_may_read),
     path("trail", officer.trail),
+    path("conversations", readings.conversations),
+    path("conversations/<uuid:conversation_id>", readings.conversation),
+    path("readings/<uuid:reading_id>", readings.reading),
+    path("holds", holds.holds),
+    path("holds/new", holds.place),
+    path("holds/<uuid:hold_id>", holds.hold),
+    path("holds/<uuid:hold_id>/ask-release", holds.ask_release),
+    path("holds/<uuid:hold_id>/release", holds.decide, {"decision": "release"}),
+    path("holds/<uuid:hold_id>/keep", holds.decide, {"decision": "keep"}),
+    path("erasures", erasures.erasures),
+    path("erasures/new", erasures.ask),
+    path("erasures/<uuid:erasure_id>", erasures.erasure),
+    path("erasures/<uuid:erasure_id>/approve", erasures.decide, {"decision": "approve"}),
+    path("erasures/<uuid:erasure_id>/refuse", erasures.decide, {"decision": "refuse"}),
+    path("erasures/<uuid:erasure_id>/withdraw", erasures.decide, {"decision": "withdraw"}),
     path("exports", exports.exports),
     path("exports/new", exports.ask),
     path("exports/<uuid:export_id>", exports.export),

@@ -36,7 +36,7 @@ def trail(request: HttpRequest, user: User) -> HttpResponse:
     found = TrailPage([], {}, False)
     valid = form.is_valid()
     if valid:  # an address with a filter that does not exist shows nothing, not everything
-        found = services.look_at_trail(user, form.filter(), before_id=_number(request, "before"))
+        found = services.look_at_trail(user, form.filter(), before_id=number_in(request, "before"))
     kept = _kept(request)
     shown = {
         "form": form,
@@ -57,7 +57,7 @@ def named(people: list[User], conversations: list[NamedConversation]) -> Names:
     )
 
 
-def _number(request: HttpRequest, name: str) -> int | None:
+def number_in(request: HttpRequest, name: str) -> int | None:
     """An id from the address; a wrong one is no page of ours. Raises NotFound."""
     given = request.GET.get(name, "")
     if not given:
@@ -123,7 +123,7 @@ def row(entry: Entry, index: int | None, names: Names) -> dict[str, Any]:
 
 
 def _chosen(request: HttpRequest, user: User, names: Names) -> dict[str, Any] | None:
-    number = _number(request, "entry")
+    number = number_in(request, "entry")
     if number is None:
         return None
     entry = services.look_at_entry(user, number)
