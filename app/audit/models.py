@@ -8,7 +8,7 @@ from typing import Any
 
 from auditlog.models import AbstractLogEntry
 from django.contrib.postgres.indexes import HashIndex
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 
 from app.audit import canonical, merkle
 from app.audit.fields import CurrentTransactionId, TransactionIdField
@@ -79,24 +79,17 @@ class Entry(AbstractLogEntry, models.Model):  # type: ignore[misc]  # auditlog i
     @classmethod
     def of(cls, written: Written) -> "Entry":
         """The entry that `writing.write` has just inserted."""
-        record = written.record
-        entry = cls(
-            id=written.id,
-            uuid=written.uuid,
-            organization_id=record.organization,
-            action_name=record.action.value,
-            scope_id=record.scope,
-            actor_id=record.actor.id,
-            target_type=record.target.type,
-            target_id=record.target.id,
-            target_parent=record.target.parent,
-            at=written.at,
-            body=written.body,
-            body_hash=written.body_hash,
-            leaf=written.leaf,
-        )
-        entry._state.adding = False
-        return entry
+        record, target = written.record, written.record.target
+        # As Django makes one from a row: in half the time of naming each column.
+        return cls.from_db(
+            DEFAULT_DB_ALIAS,
+            _WRITTEN,
+            [
+                written.id, written.uuid, record.organization, record.action.value, record.scope,
+                record.actor.id, target.type, target.id, target.parent, written.at,
+                written.body, written.body_hash, written.leaf,
+            ],
+        )  # fmt: skip
 
     @property
     def leaf_hash(self) -> bytes:
@@ -108,6 +101,9 @@ class Entry(AbstractLogEntry, models.Model):  # type: ignore[misc]  # auditlog i
         """The body, parsed. Raises NotCanonical if the bytes are not canonical."""
         document: dict[str, Any] = canonical.load(bytes(self.body))
         return document
+
+
+_WRITTEN = [field.attname for field in Entry._meta.concrete_fields if field.name != "xid"]
 
 
 class Leaf(models.Model):

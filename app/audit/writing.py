@@ -8,13 +8,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import connections
 
-from app.audit import canonical, leaves
+from app.audit import body as bodies
+from app.audit import leaves
 from app.audit.actions import Action
 from app.audit.context import Actor, Origin, current_origin
 
@@ -64,8 +65,7 @@ class Record:
     """Where it came from, when a batch carries several people's; else the current origin."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(NamedTuple):
     """The columns of a written entry; `id` is the database's."""
 
     id: int
@@ -94,23 +94,33 @@ def write(records: Sequence[Record], *, using: str) -> list[Written]:
 def _insert(records: Sequence[Record], using: str) -> list[Written]:
     current = current_origin.get()
     composed = [_compose(record, _origin_document(record.origin or current)) for record in records]
-    parameters = [column for row in composed for column in _columns(row)]
-    statement = f"{_INSERT}{','.join([_ROW] * len(composed))} RETURNING id, uuid"
+    parameters = [column for row in composed for column in row.columns]
+    statement = f"{_INSERT}{','.join([_ROW] * len(composed))} RETURNING uuid::text, id"
     with connections[using].cursor() as cursor:
         cursor.execute(statement, parameters)
-        ids = {uuid: id_ for id_, uuid in cursor.fetchall()}
-    # By uuid, because SQL promises no order for RETURNING.
-    return [Written(ids[row[1]], *row[1:]) for row in composed]
+        # By uuid, because SQL promises no order for RETURNING.
+        ids: dict[str, int] = dict(cursor.fetchall())
+    return [
+        Written(ids[row.columns[0]], row.uuid, row.record, row.at, *row.columns[-3:])
+        for row in composed
+    ]
 
 
-_Row = tuple[int, UUID, Record, datetime, bytes, bytes, bytes]
+class _Composed(NamedTuple):
+    """A row to be inserted; `columns` are those of _COLUMNS, ids and time as the body has them."""
+
+    uuid: UUID
+    record: Record
+    at: datetime
+    columns: tuple[Any, ...]
 
 
-def _compose(record: Record, origin: dict[str, str]) -> _Row:
+def _compose(record: Record, origin: dict[str, str]) -> _Composed:
     uuid, at = uuid4(), datetime.now(UTC)
-    organization, actor = record.organization, record.actor
+    organization, actor, target = record.organization, record.actor, record.target
     time = leaves.timestamp(at)
-    body = canonical.dump(_document(record, uuid, time, origin))
+    document = _document(record, str(uuid), time, origin)
+    body = bodies.compose(document)
     body_hash = hashlib.sha256(body).digest()
     master: bytes = settings.AUDIT_PSEUDONYM_KEY
     scope_subject = leaves.scope_subject(organization, record.scope)
@@ -121,14 +131,19 @@ def _compose(record: Record, origin: dict[str, str]) -> _Row:
         leaves.pseudonym(master, leaves.ACTOR, organization, actor_subject),
         body_hash,
     )
-    return 0, uuid, record, at, body, body_hash, leaf
+    columns = (
+        document["id"], document["organization"], document["action"], document["scope"],
+        document["actor"]["id"], target.type, target.id, target.parent, time,
+        body, body_hash, leaf,
+    )  # fmt: skip
+    return _Composed(uuid, record, at, columns)
 
 
-def _document(record: Record, uuid: UUID, time: str, origin: dict[str, str]) -> dict[str, Any]:
+def _document(record: Record, uuid: str, time: str, origin: dict[str, str]) -> dict[str, Any]:
     actor, target = record.actor, record.target
     return {
         "v": BODY_VERSION,
-        "id": str(uuid),
+        "id": uuid,
         "time": time,
         "organization": str(record.organization),
         "action": record.action.value,
@@ -155,11 +170,3 @@ def _origin_document(origin: Origin) -> dict[str, str]:
         "agent": origin.agent[:_AGENT_LENGTH],
         "method": origin.method,
     }
-
-
-def _columns(row: _Row) -> tuple[Any, ...]:
-    _, uuid, record, at, body, body_hash, leaf = row
-    return (
-        uuid, record.organization, record.action.value, record.scope, record.actor.id,
-        record.target.type, record.target.id, record.target.parent, at, body, body_hash, leaf,
-    )  # fmt: skip

@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 from datetime import UTC, datetime
+from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
@@ -167,6 +168,26 @@ def test_values_without_a_canonical_form_are_refused_and_not_shown(value: Any) -
     assert not Entry.objects.filter(organization_id=ACME).exists()
 
 
+class Name(str):
+    """As a lazy or safe text of a framework."""
+
+    __slots__ = ()
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+@pytest.mark.parametrize(
+    "value", [Name("é"), Level.HIGH, Action.USER_CHANGED, (1, "a"), {"deep": [Name("x")]}]
+)
+def test_a_new_body_is_in_the_canonical_form_whatever_its_texts_and_numbers_are_made_of(
+    value: Any,
+) -> None:
+    document = {"after": value, "A": "before small letters"}
+    assert bodies.compose(document) == canonical.dump(document)
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -182,6 +203,8 @@ JSON = st.recursive(
 def test_canonical_json_comes_back_and_has_one_form(value: Any) -> None:
     data = canonical.dump(value)
     assert canonical.load(data) == value == json.loads(data)
+    if isinstance(value, dict):
+        assert bodies.compose(value) == data
     assert msgspec.json.encode(value, order="sorted") == data
 
 
