@@ -80,11 +80,11 @@ def logged_entries(
     organization: UUID, size: int, start: int = 0
 ) -> Iterator[list[LoggedEntry]]:
     """The entries `start` to `size` of the log, in its order, in batches."""
-    for start in range(start, size, BATCH):  # noqa: B020 - each batch from where the last ended
-        end = min(start + BATCH, size)
+    for first in range(start, size, BATCH):
+        end = min(first + BATCH, size)
         places = dict(
             Leaf.objects.filter(
-                organization_id=organization, index__gte=start, index__lt=end
+                organization_id=organization, index__gte=first, index__lt=end
             ).values_list("entry_id", "index")
         )
         rows = Entry.objects.filter(pk__in=places).values_list(

@@ -134,6 +134,14 @@ def export(officer: User, export_id: UUID) -> ExportRequest:
     return found
 
 
+def last_recipient(officer: User) -> str:
+    """The age key that the officer's last export was encrypted to; empty without one."""
+    require(officer, Permission.EXPORTS_REQUEST)
+    mine = _exports(officer).filter(requester=officer).exclude(recipient="")
+    found = mine.order_by("-requested_at", "pk").first()
+    return found.recipient if found else ""
+
+
 def scope_of(asked: ExportRequest) -> Scope:
     """What an export covers."""
     return Scope.of(asked)

@@ -28,6 +28,17 @@ class State(models.TextChoices):
     EXPIRED = "expired", "Deleted after its time"
 
 
+class Format(models.TextChoices):
+    """Shapes of the messages beside messages.jsonl, which is the evidence."""
+
+    CSV = "csv", "Table (CSV)"
+    XLSX = "xlsx", "Workbook (Excel)"
+    PDF = "pdf", "Pages (PDF)"
+    EML = "eml", "Mails, one a conversation and day (EML)"
+
+
+RECIPIENT = 100
+"""Characters at most of an age recipient; one of X25519 has 62."""
 FINISHED = (State.READY, State.PARTIAL)
 UNDER_WAY = (State.APPROVED, State.BUILDING)
 
@@ -38,6 +49,7 @@ class Stage(models.TextChoices):
     NONE = "", "Not begun"
     SEALING = "sealing", "Waiting until the log has sealed the approval"
     READING = "reading", "Reading the log"
+    FORMATTING = "formatting", "Writing the tables and pages"
     LOGGING = "logging", "Waiting until the log holds the manifest"
     CHECKING = "checking", "Checking the package"
 
@@ -53,6 +65,10 @@ class ExportRequest(SealedModel):
     """Ids of those who acted; empty: everybody."""
     since = models.DateTimeField(null=True)
     until = models.DateTimeField(null=True)
+    formats = models.JSONField(default=list)
+    """Views beside the evidence: names of FORMATS."""
+    recipient = models.CharField(max_length=RECIPIENT, blank=True)
+    """The age key that the package is encrypted to; empty: it is not."""
     reason = SealedTextField()
     requester = models.ForeignKey(User, models.PROTECT, related_name="+")
     requested_at = models.DateTimeField(auto_now_add=True)
@@ -77,6 +93,8 @@ class ExportRequest(SealedModel):
     manifest_sha256 = models.CharField(max_length=64, blank=True)
     checkpoint = models.TextField(blank=True)
     counts = models.JSONField(default=dict)
+    partial_items = models.JSONField(default=list)
+    """Of the conversations that are not complete, the first: as items.jsonl says them."""
 
     class Meta:
         constraints = [

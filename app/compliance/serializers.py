@@ -9,7 +9,7 @@ from app.accounts.rest import StrictSerializer
 from app.audit.actions import Action
 from app.audit.services import Entry
 from app.compliance.access import PAGE, TrailFilter, TrailPage
-from app.compliance.models import ExportRequest, Stage, State
+from app.compliance.models import RECIPIENT, ExportRequest, Format, Stage, State
 from app.compliance.scope import Scope
 from app.compliance.services.requests import LONGEST_REASON, MOST_NAMED
 
@@ -37,6 +37,18 @@ class ScopeRequest(StrictSerializer):
 
 class ExportRequestIn(ScopeRequest):
     reason = serializers.CharField(max_length=LONGEST_REASON)
+    formats = serializers.ListField(
+        child=serializers.ChoiceField(choices=Format.choices),
+        max_length=len(Format),
+        default=lambda: [Format.CSV.value],
+        help_text="Views for people beside messages.jsonl, which is always there.",
+    )
+    recipient = serializers.CharField(
+        max_length=RECIPIENT,
+        default="",
+        allow_blank=True,
+        help_text="An age key, age1…: the package is encrypted to it. Empty: it is not.",
+    )
 
 
 def scope_from(given: dict[str, Any]) -> Scope:
@@ -66,6 +78,7 @@ class PreviewAnswer(serializers.Serializer[Any]):
     deleted = serializers.IntegerField()
     membership = serializers.IntegerField()
     reactions = serializers.IntegerField()
+    attachments = serializers.IntegerField()
     reads = serializers.IntegerField()
     other = serializers.IntegerField()
 
@@ -79,13 +92,18 @@ class ExportAnswer(serializers.ModelSerializer[ExportRequest]):
     stage = serializers.ChoiceField(choices=Stage.choices)
     percent = serializers.IntegerField(read_only=True)
     counts = serializers.DictField(child=serializers.IntegerField())
+    formats = serializers.ListField(child=serializers.ChoiceField(choices=Format.choices))
+    partial_items = serializers.ListField(
+        child=serializers.DictField(), help_text="Conversations that are not complete, and why."
+    )
 
     class Meta:
         model = ExportRequest
         fields = [
             "id", "state", "scope", "reason", "requester", "requested_at", "decider", "decided_at",
             "stage", "done", "total", "percent", "failure", "finished_at", "expires_at", "size",
-            "sha256", "manifest_sha256", "checkpoint", "counts",
+            "sha256", "manifest_sha256", "checkpoint", "counts", "formats",
+            "recipient", "partial_items",
         ]  # fmt: skip
 
 

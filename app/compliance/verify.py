@@ -7,11 +7,17 @@ It needs Python 3.9 or newer and the package `cryptography`, and nothing of Parl
   1. the checkpoint is signed by the log's key, and every leaf that it stands for is in leaves.txt;
   2. each logged entry of the requested scope and period is in bodies.jsonl, byte for byte;
   3. each version of each message that these entries speak of is in messages.jsonl, in the order
-     of the log, and its text is the text that was logged; the other files repeat the entries;
+     of the log, and its text is the text that was logged; the other files repeat the entries,
+     and each attached file is the file that was logged;
   4. two people asked for and approved exactly this scope, and the manifest was logged before
-     anybody could download it.
+     anybody could download it;
+  5. with `--previous OLD`, that the log goes on from that of an older package, and that nothing
+     of it is left out here.
 It does not show that everything that happened was logged, nor that the log showed others the
 same history: compare checkpoints from elsewhere (`--checkpoint FILE`) for that.
+
+How to read it: `check_package` is the order of things. Every file is in the order of the log, so
+one pass (`sweep`) reads leaves.txt with the bodies and the rows beside it, in constant memory.
 
 Exit status: 0 everything holds, 1 something is wrong (each thing is named), 2 cannot check.
 """
@@ -21,19 +27,22 @@ from __future__ import annotations  # this file alone must run on Python 3.9
 import argparse
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import json
 import os
 import re
+import sqlite3
 import sys
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 from uuid import UUID
 
-FORMAT = "parley-export/1"
+FORMAT = "parley-export/2"
 # These two stand outside the manifest: it cannot hold its own hash, nor the proof that was made
 # after it.
 OUTSIDE_MANIFEST = ("manifest.json", "manifest.tlog-proof")
@@ -41,8 +50,33 @@ OUTSIDE_MANIFEST = ("manifest.json", "manifest.tlog-proof")
 VIEWS = {
     "membership.jsonl": ("member:",),
     "reactions.jsonl": ("reaction:",),
-    "reads.jsonl": ("trail:", "names:", "message:disclosed", "export:downloaded"),
+    "reads.jsonl": (
+        "read:",
+        "trail:",
+        "names:",
+        "message:disclosed",
+        "message:searched",
+        "messages:searched",
+        "conversation:opened",
+        "attachment:downloaded",
+        "export:downloaded",
+    ),
+    "calls.jsonl": ("call:",),
+    "attachments.jsonl": ("attachment:uploaded", "attachment:deleted"),
+    "holds.jsonl": ("hold:",),
+    "erasures.jsonl": ("erasure:", "data_key:destroyed"),
 }
+VIEWS_OF = {  # packages of the first format are checked as they were made
+    "parley-export/1": {
+        "membership.jsonl": ("member:",),
+        "reactions.jsonl": ("reaction:",),
+        "reads.jsonl": ("trail:", "names:", "message:disclosed", "export:downloaded"),
+    },
+    FORMAT: VIEWS,
+}
+# Entries that may stand beside what was asked for, because a row refers to them: who was a member
+# when the period began, a file uploaded before its message's period, the end of a data key.
+CONTEXT = ("member:joined", "member:added", "attachment:uploaded", "data_key:destroyed")
 MESSAGE_ACTIONS = ("message:sent", "message:edited", "message:deleted")
 CSV_COLUMNS = (
     "leaf",
@@ -67,6 +101,8 @@ CSV_COLUMNS = (
     "commitment",
     "status",
 )
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+MOST_PROBLEMS = 1000  # that are named one by one
 TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"
 LEAF = re.compile(rf"v1 {TIME} ([0-9a-f]{{32}}) ([0-9a-f]{{32}}) ([0-9a-f]{{64}})", re.ASCII)
 
@@ -97,14 +133,19 @@ class Problem(NamedTuple):
 class Report:
     """Collects what was found; `lines` is what a person reads."""
 
-    def __init__(self) -> None:
+    def __init__(self, beat: Callable[[], None] = lambda: None) -> None:
+        self.beat = beat
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
         self.lines: list[str] = []
         self.facts: dict[str, Any] = {}
+        self.unnamed = 0
 
     def wrong(self, code: str, text: str, **where: Any) -> None:
-        self.problems.append(Problem(code, text, **where))
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append(Problem(code, text, **where))
+        else:
+            self.unnamed += 1
 
 
 # --- The package: a zip or a folder ------------------------------------------------------------
@@ -114,9 +155,14 @@ class Package:
     """Files by name, from a zip or from a folder."""
 
     def __init__(self, path: str) -> None:
+        self.opened = contextlib.ExitStack()
+        self.path = path
         self.folder = path if os.path.isdir(path) else ""
+        self.hashes: dict[str, str] = {}  # of the files that the manifest lists, as they are
+        if not self.folder and is_encrypted(path):
+            raise CannotCheck(f"{path} is encrypted: age -d -i KEYFILE {path} > package.zip")
         try:
-            self.zip = None if self.folder else zipfile.ZipFile(path)
+            self.zip = None if self.folder else self.opened.enter_context(zipfile.ZipFile(path))
         except (OSError, zipfile.BadZipFile) as error:
             raise CannotCheck(f"{path} is neither a folder nor a readable zip: {error}") from None
 
@@ -128,13 +174,17 @@ class Package:
         for parent, folders, files in os.walk(self.folder):
             folders[:] = [name for name in folders if name != "__pycache__"]
             found += [os.path.relpath(os.path.join(parent, name), self.folder) for name in files]
-        return found
+        return [name.replace(os.sep, "/") for name in found]
 
     def open(self, name: str) -> BinaryIO:
         """Raises KeyError or OSError when the file is not there."""
         if self.zip:
             return self.zip.open(name)  # type: ignore[return-value]
         return open(os.path.join(self.folder, name), "rb")
+
+    def hold(self, name: str) -> BinaryIO:
+        """As `open`, for a file that is read until the end of the check."""
+        return self.opened.enter_context(self.open(name))
 
     def read(self, name: str) -> bytes:
         try:
@@ -162,6 +212,15 @@ class Package:
                     yield number, row
 
 
+def is_encrypted(path: str) -> bool:
+    """Is it still an age file (age-encryption.org/v1)?"""
+    try:
+        with open(path, "rb") as file:
+            return file.read(21) == b"age-encryption.org/v1"
+    except OSError:
+        return False
+
+
 def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; a repeated key would show different readers different values."""
     result = dict(pairs)
@@ -186,6 +245,7 @@ def check_files(package: Package, manifest: dict[str, Any], report: Report) -> N
         with package.open(name) as file:
             for chunk in iter(lambda: file.read(1 << 20), b""):
                 digest.update(chunk)
+        package.hashes[name] = digest.hexdigest()
         if digest.hexdigest() != expected["sha256"]:
             report.wrong("file-changed", "is not the file that the manifest lists", file=name)
     report.lines.append(f"{len(listed)} files against the manifest's SHA-256")
@@ -278,16 +338,38 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def root_of(hashes: list[bytes]) -> bytes:
-    """The root over leaf hashes: pairs, level by level; one that is left over moves up."""
-    if not hashes:
-        return hashlib.sha256(b"").digest()
-    sha256 = hashlib.sha256
-    while len(hashes) > 1:
-        pairs = zip(hashes[::2], hashes[1::2])  # noqa: B905 - a lone last one is moved up below
-        above = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
-        hashes = above + hashes[-1:] if len(hashes) % 2 else above
-    return hashes[0]
+class Tree:
+    """The root over leaf hashes that come one after the other; keeps one hash a level.
+
+    `roots` holds the roots that the tree had at the sizes that somebody asked for.
+    """
+
+    def __init__(self, sizes: set[int]) -> None:
+        self.size = 0
+        self.roots: dict[int, bytes] = {}
+        self._sizes = sizes
+        self._complete: list[bytes] = []  # roots of complete subtrees, the largest first
+
+    def add(self, node: bytes) -> None:
+        if self.size in self._sizes:
+            self.roots[self.size] = self.root()
+        number, complete, sha256 = self.size, self._complete, hashlib.sha256
+        while number & 1:  # two complete trees of one height are one of the next
+            node = sha256(b"\x01" + complete.pop() + node).digest()
+            number >>= 1
+        complete.append(node)
+        self.size += 1
+
+    def root(self) -> bytes:
+        if not self._complete:
+            return hashlib.sha256(b"").digest()
+        node = self._complete[-1]
+        for left in reversed(self._complete[:-1]):
+            node = node_hash(left, node)
+        return node
+
+    def end(self) -> None:
+        self.roots[self.size] = self.root()
 
 
 def included(leaf: bytes, index: int, size: int, proof: list[bytes], root: bytes) -> bool:
@@ -352,37 +434,32 @@ def parse_leaf(line: str) -> Leaf:
     return Leaf._make(match.groups())
 
 
-def read_leaves(package: Package, report: Report) -> tuple[list[Leaf | None], list[bytes]]:
-    """Every leaf with its hash; a malformed one is a problem and None."""
-    data = package.read("leaves.txt")
-    lines = data.split(b"\n")
-    if lines.pop() != b"":
-        report.wrong("malformed", "does not end with a line feed", file="leaves.txt")
-        lines = data.split(b"\n")
-    sha256 = hashlib.sha256
-    hashes = [sha256(b"\x00" + line).digest() for line in lines]
-    leaves: list[Leaf | None] = []
-    for index, line in enumerate(data.decode("latin-1").split("\n")[: len(lines)]):
-        try:
-            leaves.append(parse_leaf(line))
-        except ValueError as error:
-            report.wrong("malformed", str(error), file="leaves.txt", line=index + 1, leaf=index)
-            leaves.append(None)
-    return leaves, hashes
+def read_leaves(package: Package, report: Report | None = None) -> Iterator[bytes]:
+    """Every leaf; with a report, a last one that is cut off is a problem."""
+    try:
+        file = package.open("leaves.txt")
+    except (KeyError, OSError):
+        raise CannotCheck("leaves.txt is missing") from None
+    with file:
+        for line in iter(lambda: file.readline(1 << 16), b""):  # a leaf has 160 bytes
+            if line.endswith(b"\n"):
+                yield line[:-1]
+                continue
+            if report:
+                report.wrong("malformed", "does not end with a line feed", file="leaves.txt")
+            yield line
 
 
-def check_tree(
-    hashes: list[bytes], checkpoint: Checkpoint, report: Report, file: str = "checkpoint"
-) -> None:
+def check_tree(tree: Tree, checkpoint: Checkpoint, report: Report, file: str) -> None:
     """The leaves give the signed root; of an older checkpoint, the leaves that it knew."""
-    if len(hashes) < checkpoint.size or (file == "checkpoint" and len(hashes) > checkpoint.size):
+    if tree.size < checkpoint.size or (file == "checkpoint" and tree.size > checkpoint.size):
         report.wrong(
             "leaf-count",
-            f"holds {len(hashes)} leaves, and {file} is signed for {checkpoint.size}",
+            f"holds {tree.size} leaves, and {file} is signed for {checkpoint.size}",
             file="leaves.txt",
-            leaf=min(len(hashes), checkpoint.size),
+            leaf=min(tree.size, checkpoint.size),
         )
-    elif root_of(hashes[: checkpoint.size]) != checkpoint.root:
+    elif tree.roots[checkpoint.size] != checkpoint.root:
         report.wrong(
             "root",
             f"the leaves do not give the root that {file} signs: a leaf was changed, "
@@ -437,73 +514,100 @@ def wanted(manifest: dict[str, Any]) -> Wanted:
 # --- Bodies: the entries themselves -------------------------------------------------------------
 
 
-class Version(NamedTuple):
-    """What the log says of one version of a message; the names are those of messages.jsonl."""
+class Line(NamedTuple):
+    """A body at its place in the file and in the log."""
 
-    at: str
-    conversation: str
-    message: str
-    version: str
-    revision: int
-    kind: str  # sent, edited, deleted
-    actor: str
-    commitment: str | None
+    number: int
+    text: bytes
+    place: int
+    leaf: Leaf
 
 
-class Bodies(NamedTuple):
-    """What later checks need of the entries, by leaf index."""
+class Bodies:
+    """bodies.jsonl, read beside leaves.txt: both are in the order of the log."""
 
-    messages: dict[int, Version]
-    events: dict[int, dict[str, Any]]  # what a file of VIEWS repeats
-    export: list[tuple[int, dict[str, Any]]]  # the export's own request and approval
-    due: int  # how many were asked for
+    def __init__(self, package: Package, report: Report) -> None:
+        self.package, self.report = package, report
+        self.awaited: dict[str, tuple[int, Leaf]] = {}  # asked for, and not come so far
+        self.strangers: list[tuple[int, str, str]] = []  # line, hash, time: of no awaited leaf
+        self.places: dict[str, int] | None = None
+        self.number, self.text, self.hash = 0, b"", ""
+        try:
+            self.file: BinaryIO | None = package.hold("bodies.jsonl")
+        except (KeyError, OSError):
+            self.file = None  # check_files has named it
+        self.advance()
+
+    def advance(self) -> None:
+        line = self.file.readline() if self.file else b""
+        self.number += 1
+        self.text = line[:-1] if line.endswith(b"\n") else line
+        self.hash = hashlib.sha256(self.text).hexdigest() if line else ""
+
+    def of(self, index: int, leaf: Leaf, due: bool) -> Iterator[Line]:
+        """The body of this leaf, after any that come too late for theirs."""
+        while due and self.hash and self.hash != leaf.body and not self.is_of_later(index):
+            yield from self.misplaced()
+        if self.hash == leaf.body:
+            yield Line(self.number, self.text, index, leaf)
+            self.advance()
+        elif due:
+            self.awaited[leaf.body] = (index, leaf)
+
+    def is_of_later(self, index: int) -> bool:
+        return self.place_of(self.hash) > index
+
+    def place_of(self, digest: str) -> int:
+        """Where the log has this body, or -1. Only a package with a fault needs this table."""
+        if self.places is None:
+            leaves = enumerate(read_leaves(self.package))
+            self.places = {leaf[-64:].decode("latin-1"): index for index, leaf in leaves}
+        return self.places.get(digest, -1)
+
+    def misplaced(self) -> Iterator[Line]:
+        """Name the present line, which stands where it should not; yield what was awaited."""
+        where: dict[str, Any] = {"file": "bodies.jsonl", "line": self.number}
+        if self.hash in self.awaited:
+            index, leaf = self.awaited.pop(self.hash)
+            self.report.wrong("body-order", "is out of its order", leaf=index, **where)
+            yield Line(self.number, self.text, index, leaf)
+        elif self.place_of(self.hash) >= 0:
+            text = "stands here a second time, or out of its order and was not asked for"
+            self.report.wrong("body-order", text, leaf=self.place_of(self.hash), **where)
+        else:
+            self.strangers.append((self.number, self.hash, time_of(self.text)))
+        self.advance()
+
+    def end(self) -> Iterator[Line]:
+        while self.hash:
+            yield from self.misplaced()
+        self.name_missing()
+
+    def name_missing(self) -> None:
+        """A body that no leaf knows was changed or invented; its time tells which leaf it had."""
+        report, missing = self.report, dict(self.awaited.values())
+        by_time: dict[str, list[int]] = {}
+        for index in sorted(missing):
+            by_time.setdefault(missing[index].time, []).append(index)
+        for number, _, time in self.strangers:
+            if by_time.get(time):
+                index = by_time[time].pop(0)
+                del missing[index]
+                text = f"was changed: the log has another entry of {time}"
+                report.wrong("body-changed", text, file="bodies.jsonl", line=number, leaf=index)
+            else:
+                text = "is in no leaf of the log: changed or invented"
+                report.wrong("body-unknown", text, file="bodies.jsonl", line=number)
+        for index in sorted(missing):
+            text = f"the entry of {missing[index].time} was asked for and is not in the package"
+            report.wrong("body-missing", text, file="bodies.jsonl", leaf=index)
 
 
-def check_bodies(
-    package: Package,
-    manifest: dict[str, Any],
-    leaves: list[Leaf | None],
-    asked: Wanted,
-    report: Report,
-) -> Bodies:
-    """One body for each leaf that was asked for, byte for byte, in the order of the log."""
-    index_of = {leaf.body: index for index, leaf in enumerate(leaves) if leaf}
-    due = {index for index, leaf in enumerate(leaves) if leaf and asked.covers(leaf)}
-    found = Bodies({}, {}, [], len(due))
-    strangers: list[tuple[int, bytes]] = []
-    last = -1
-    seen: set[int] = set()
+def time_of(body: bytes) -> str:
     try:
-        file = package.open("bodies.jsonl")
-    except (KeyError, OSError):
-        return found
-    with file:
-        for number, line in enumerate(file, 1):
-            where = {"file": "bodies.jsonl", "line": number}
-            text = line[:-1] if line.endswith(b"\n") else line
-            index = index_of.get(hashlib.sha256(text).hexdigest())
-            if index is None:
-                strangers.append((number, text))
-                continue
-            if index <= last:
-                again = "stands here a second time" if index in seen else "is out of its order"
-                report.wrong("body-order", again, leaf=index, **where)
-            last = max(last, index)
-            seen.add(index)
-            body = json.loads(text)
-            leaf = leaves[index]
-            if leaf is None:
-                continue
-            own = body["target"]["type"] == "export" and body["target"]["id"] == manifest["export"]
-            if own:
-                found.export.append((index, body))
-            if index in due:
-                check_body(body, leaf, asked, report, leaf=index, **where)
-                sort_body(index, body, found)
-            elif not own:
-                report.wrong("body-extra", "was not asked for", leaf=index, **where)
-    name_missing_bodies(due - seen, strangers, leaves, report)
-    return found
+        return str(json.loads(body)["time"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
 
 
 def check_body(
@@ -519,51 +623,6 @@ def check_body(
         report.wrong("body-leaf", f"its actor is not the leaf's {actor}", **where)
 
 
-def sort_body(index: int, body: dict[str, Any], found: Bodies) -> None:
-    if body["action"] in MESSAGE_ACTIONS:
-        found.messages[index] = Version(
-            at=body["time"],
-            conversation=body["scope"],
-            message=body["target"]["id"],
-            version=body["after"]["version"],
-            revision=body["after"]["revision"],
-            kind=body["action"].partition(":")[2],
-            actor=body["actor"]["id"],
-            commitment=body["after"]["content"],
-        )
-    elif any(body["action"].startswith(prefixes) for prefixes in VIEWS.values()):
-        found.events[index] = body
-
-
-def name_missing_bodies(
-    missing: set[int],
-    strangers: list[tuple[int, bytes]],
-    leaves: list[Leaf | None],
-    report: Report,
-) -> None:
-    """A body that no leaf knows was changed or invented; its time tells which leaf it had."""
-    by_time: dict[str, list[int]] = {}
-    for index in sorted(missing):
-        by_time.setdefault(leaves[index].time, []).append(index)  # type: ignore[union-attr]
-    for number, line in strangers:
-        try:
-            time = str(json.loads(line)["time"])
-        except (ValueError, KeyError, TypeError):
-            time = ""
-        if by_time.get(time):
-            index = by_time[time].pop(0)
-            missing.discard(index)
-            text = f"was changed: the log has another entry of {time}"
-            report.wrong("body-changed", text, file="bodies.jsonl", line=number, leaf=index)
-        else:
-            text = "is in no leaf of the log: changed or invented"
-            report.wrong("body-unknown", text, file="bodies.jsonl", line=number)
-    for index in sorted(missing):
-        time = leaves[index].time  # type: ignore[union-attr]
-        text = f"the entry of {time} was asked for and is not in the package"
-        report.wrong("body-missing", text, file="bodies.jsonl", leaf=index)
-
-
 # --- Messages and the other files that repeat entries -------------------------------------------
 
 
@@ -572,96 +631,104 @@ def commitment(salt: bytes, text: str) -> str:
     return hashlib.sha256(b"parley/commitment/v1\x00" + salt + text.encode()).hexdigest()
 
 
-def check_messages(package: Package, bodies: Bodies, report: Report) -> None:
-    """A row for each logged version, in the log's order, with the text that was logged."""
-    table = Table(package, report)
-    left = dict(bodies.messages)
-    last = -1
-    for number, row in package.rows("messages.jsonl", report):
-        table.compare(number, row)
-        where = {"file": "messages.jsonl", "line": number, "message": row.get("message")}
-        index = row.get("leaf")
-        logged = left.pop(index, None) if isinstance(index, int) else None
-        if logged is None or index is None:
-            again = "repeats" if index in bodies.messages else "has no entry at"
-            report.wrong("row-extra", f"{again} leaf {index}", **where)
-            continue
-        if index < last:
-            report.wrong("row-order", "is out of its order", leaf=index, **where)
-        last = max(last, index)
-        check_version(row, logged, report, leaf=index, **where)
-    table.end()
-    for index, logged in sorted(left.items()):
-        text = f"revision {logged.revision} is in the log and not in the file"
-        where = {"file": "messages.jsonl", "leaf": index, "message": logged.message}
-        report.wrong("row-missing", text, **where)
+class Rows:
+    """A file that repeats entries, read beside them: each row names the leaf of its entry.
+
+    `check(row, expected, **where)` compares a row with what its entry says.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        file: Iterator[tuple[int, dict[str, Any]]],
+        report: Report,
+        check: Callable[..., None],
+    ) -> None:
+        self.name, self.file, self.report, self.check = name, file, report, check
+        self.early: dict[int, tuple[int, dict[str, Any]]] = {}  # rows before their entry
+        self.missing: dict[int, Any] = {}  # entries before their row
+        self.number, self.leaf = 0, 0
+        self.row: dict[str, Any] = {}
+        self.advance()
+
+    def advance(self) -> None:
+        for number, row in self.file:
+            leaf = row.get("leaf")
+            if type(leaf) is int:
+                self.number, self.leaf, self.row = number, leaf, row
+                return
+            self.unknown(number, row)
+        self.leaf, self.row = -1, {}
+
+    def unknown(self, number: int, row: dict[str, Any]) -> None:
+        text = f"repeats, or has no entry at, leaf {row.get('leaf')}"
+        message = row.get("message")
+        self.report.wrong("row-extra", text, file=self.name, line=number, message=message)
+
+    def expect(self, index: int, expected: Any) -> None:
+        """The entry at `index` has its row here."""
+        self.skip(index)
+        if self.row and self.leaf == index:
+            self.compare(self.number, self.row, index, expected)
+            self.advance()
+        elif index in self.early:
+            self.late(*self.early.pop(index), index, expected)
+        else:
+            self.missing[index] = expected
+
+    def skip(self, index: int | None) -> None:
+        """Put aside what stands before the row of `index` (None: everything)."""
+        while self.row and (index is None or self.leaf < index):
+            if self.leaf in self.missing:
+                self.late(self.number, self.row, self.leaf, self.missing.pop(self.leaf))
+            elif self.leaf in self.early:
+                self.unknown(self.number, self.row)
+            else:
+                self.early[self.leaf] = (self.number, self.row)
+            self.advance()
+
+    def late(self, number: int, row: dict[str, Any], index: int, expected: Any) -> None:
+        text, message = "is out of its order", row.get("message")
+        where = {"file": self.name, "line": number, "message": message}
+        self.report.wrong("row-order", text, leaf=index, **where)
+        self.compare(number, row, index, expected)
+
+    def compare(self, number: int, row: dict[str, Any], index: int, expected: Any) -> None:
+        message = row.get("message")
+        self.check(row, expected, file=self.name, line=number, leaf=index, message=message)
+
+    def end(self) -> None:
+        self.skip(None)
+        for number, row in self.early.values():
+            self.unknown(number, row)
+        for index, expected in sorted(self.missing.items()):
+            message = expected.get("message")
+            text = f"what was logged at {expected['at']} is in the log and not in the file"
+            self.report.wrong("row-missing", text, file=self.name, leaf=index, message=message)
 
 
-def check_version(row: dict[str, Any], logged: Version, report: Report, **where: Any) -> None:
-    """The row says what the log says, and who sent a message is its author."""
-    expected = logged._asdict()
-    if logged.kind == "sent":
-        expected["author"] = logged.actor
-    for name, value in expected.items():
-        if row.get(name) != value:
-            text = f"{name} differs from what was logged, {value!r}"
-            report.wrong("row-differs", text, **where)
-    check_content(row, logged.commitment, report, **where)
-
-
-def check_content(row: dict[str, Any], expected: str | None, report: Report, **where: Any) -> None:
-    """The text and its salt give the commitment that the log holds."""
-    if expected is None:
-        if row.get("body") is not None:
-            report.wrong("content", "has a text, and none was logged (a deletion)", **where)
-        return
-    if row.get("body") is None or row.get("salt") is None:
-        status = row.get("status", "not told")
-        report.wrong("content-missing", f"its text is not in the package ({status})", **where)
-        return
-    try:
-        actual = commitment(bytes.fromhex(row["salt"]), row["body"])
-    except (ValueError, TypeError, AttributeError):
-        actual = ""
-    if actual != expected:
-        report.wrong("content", "its text is not the text that was logged", **where)
-
-
-def check_revisions(bodies: Bodies, asked: Wanted, report: Report) -> None:
-    """Versions of a message follow one another without a gap (where everybody's are here)."""
-    if asked.actors:
-        return
-    revisions: dict[str, dict[int, int]] = {}
-    for index, logged in bodies.messages.items():
-        revisions.setdefault(logged.message, {})[logged.revision] = index
-    for message, known in revisions.items():
-        first = min(known) if asked.since or asked.until else 1
-        for revision in set(range(first, max(known) + 1)) - set(known):
-            text = f"revision {revision} was never logged, later ones were"
-            report.wrong("revision-gap", text, message=message, leaf=known[max(known)])
-
-
-def check_views(package: Package, bodies: Bodies, report: Report) -> None:
-    """membership, reactions, reads: each row repeats an entry, and each entry has its row."""
-    for name, prefixes in VIEWS.items():
-        events = bodies.events.items()
-        left = {index: body for index, body in events if body["action"].startswith(prefixes)}
-        for number, row in package.rows(name, report):
-            where = {"file": name, "line": number}
-            body = left.pop(row["leaf"], None) if isinstance(row.get("leaf"), int) else None
-            if body is None:
-                report.wrong("row-extra", f"has no entry at leaf {row.get('leaf')}", **where)
-                continue
-            for field, expected in expected_of_event(body).items():
-                if row.get(field) != expected:
-                    text = f"{field} differs from what was logged, {expected!r}"
-                    report.wrong("row-differs", text, leaf=row["leaf"], **where)
-        for index, body in sorted(left.items()):
-            text = f"{body['action']} of {body['time']} is in the log and not in the file"
-            report.wrong("row-missing", text, file=name, leaf=index)
+def expected_of_version(body: dict[str, Any]) -> dict[str, Any]:
+    """What a row of messages.jsonl must say, by the log."""
+    after = body["after"]
+    expected = {
+        "at": body["time"],
+        "conversation": body["scope"],
+        "message": body["target"]["id"],
+        "version": after["version"],
+        "revision": after["revision"],
+        "kind": body["action"].partition(":")[2],  # sent, edited, deleted
+        "actor": body["actor"]["id"],
+        "commitment": after["content"],
+    }
+    if body["action"] == "message:sent":  # who sent a message is its author
+        expected["author"] = body["actor"]["id"]
+    if "attachments" in after:
+        expected["attachments"] = after["attachments"]
+    return expected
 
 
 def expected_of_event(body: dict[str, Any]) -> dict[str, Any]:
+    """What a row of the other files must say, by the log."""
     return {
         "at": body["time"],
         "action": body["action"],
@@ -674,11 +741,179 @@ def expected_of_event(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def check_row(
+    row: dict[str, Any], expected: dict[str, Any], report: Report, /, **where: Any
+) -> None:
+    for name, value in expected.items():
+        if row.get(name) != value:
+            text = f"{name} differs from what was logged, {value!r}"
+            report.wrong("row-differs", text, **where)
+
+
+def is_logged_text(salt: Any, text: Any, expected: Any) -> bool:
+    """Do the text and its salt give the commitment that the log holds?"""
+    try:
+        return bool(commitment(bytes.fromhex(salt), text) == expected)
+    except (ValueError, TypeError, AttributeError):
+        return False
+
+
+class Texts:
+    """The texts of messages.jsonl against their commitments, and the reasons of those not there."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        # What a destroyed key took, by the leaf that says so, conversation and month: the first
+        # row and how many; judged at the end, because the log destroys after it holds.
+        self.erased: dict[tuple[Any, ...], tuple[dict[str, Any], int]] = {}
+
+    def check(self, row: dict[str, Any], expected: dict[str, Any], /, **where: Any) -> None:
+        check_row(row, expected, self.report, **where)
+        text, salt, status = row.get("body"), row.get("salt"), row.get("status")
+        if expected["commitment"] is None:
+            if text is not None:
+                why = "has a text, and none was logged (a deletion)"
+                self.report.wrong("content", why, **where)
+        elif text is not None and salt is not None:
+            if not is_logged_text(salt, text, expected["commitment"]):
+                why = "its text is not the text that was logged"
+                self.report.wrong("content", why, **where)
+        elif status == "erased" and type(row.get("erased_by")) is int:
+            reason = (row["erased_by"], expected["conversation"], expected["at"][:7])
+            first, number = self.erased.get(reason, (where, 0))
+            self.erased[reason] = (first, number + 1)
+        else:
+            self.name_missing(where, str(status))
+
+    def name_missing(self, where: dict[str, Any], status: str) -> None:
+        text = f"its text is not in the package ({status})"
+        self.report.wrong("content-missing", text, **where)
+
+    def end(self, context: dict[int, dict[str, Any]]) -> None:
+        """A text may be erased where the log says that its key was destroyed."""
+        for (leaf, conversation, month), (first, number) in sorted(self.erased.items()):
+            if is_end_of_key(context.get(leaf, {}), conversation, month):
+                self.report.lines.append(
+                    f"{number} texts of {month} in {conversation} cannot be read any more:"
+                    f" their key was destroyed at leaf {leaf}"
+                )
+            else:
+                text = f"and the log does not say at leaf {leaf} that its key was destroyed"
+                self.name_missing(first, f"erased, {text}; {number} in all")
+
+
+def is_end_of_key(body: dict[str, Any], conversation: Any, month: str) -> bool:
+    return (
+        body.get("action") == "data_key:destroyed"
+        and body["scope"] == conversation
+        and str(body["before"].get("month", month)).startswith(month)
+    )
+
+
+class Revisions:
+    """Versions of a message follow one another without a gap."""
+
+    def __init__(self, package: Package) -> None:
+        # A database without a name is a temporary file of which nothing stays.
+        self.table = package.opened.enter_context(contextlib.closing(sqlite3.connect("")))
+        self.table.execute("CREATE TABLE version (message TEXT, revision INTEGER, leaf INTEGER)")
+        self.waiting: list[tuple[str, int, int]] = []
+
+    def add(self, message: str, revision: int, leaf: int) -> None:
+        self.waiting.append((message, revision, leaf))
+        if len(self.waiting) == 1000:
+            self.store()
+
+    def store(self) -> None:
+        self.table.executemany("INSERT INTO version VALUES (?, ?, ?)", self.waiting)
+        self.waiting.clear()
+
+    def end(self, asked: Wanted, report: Report) -> None:
+        self.store()
+        # Without the beginning or without everybody, what came first here need not be the first.
+        first = -1 if asked.since else 0
+        gaps = self.table.execute(
+            "SELECT message, earlier + 1, leaf FROM (SELECT *, LAG(revision, 1, ?) OVER"
+            " (PARTITION BY message ORDER BY revision) AS earlier FROM version)"
+            " WHERE revision > earlier + 1 AND earlier >= 0",
+            [first],
+        )
+        for message, revision, leaf in gaps if not asked.actors else ():
+            text = f"revision {revision} was never logged, later ones were"
+            report.wrong("revision-gap", text, message=message, leaf=leaf)
+
+
+class Files:
+    """attachments.jsonl: what is said of a file is what was logged, and the bytes are those."""
+
+    def __init__(self, package: Package, report: Report) -> None:
+        self.package, self.report = package, report
+        self.checked = 0
+
+    def check(self, row: dict[str, Any], expected: dict[str, Any], /, **where: Any) -> None:
+        check_row(row, expected, self.report, **where)
+        if expected["action"] != "attachment:uploaded" or row.get("status") == "never sent":
+            return
+        told, name = row.get("description"), f"attachments/{expected['target']['id']}"
+        if told is None:
+            text = f"its file is not in the package ({row.get('status')})"
+            self.report.wrong("file-content-missing", text, **where)
+        elif not is_logged_text(row.get("salt"), told, expected["after"]["content"]):
+            self.report.wrong("file-content", "is not described as it was logged", **where)
+        elif self.package.hashes.get(name) != json.loads(told)["sha256"]:
+            self.report.wrong("file-content", f"{name} is not the file that was logged", **where)
+        else:
+            self.checked += 1
+
+
+class Stays:
+    """members_at_start.jsonl: each joined before the period, and nobody left who was not there."""
+
+    def __init__(self, package: Package, asked: Wanted, report: Report) -> None:
+        self.asked, self.report = asked, report
+        self.joins: list[tuple[int, dict[str, Any]]] = []
+        self.present: set[tuple[Any, Any]] = set()
+        name = "members_at_start.jsonl"
+        for number, row in package.rows(name, report) if name in package.hashes else ():
+            self.joins.append((number, row))
+            self.present.add((row.get("conversation"), row.get("user")))
+
+    def moved(self, body: dict[str, Any], index: int) -> None:
+        """Somebody came or went in the period."""
+        stay = (body["scope"], body["target"]["id"])
+        if body["action"] in ("member:joined", "member:added"):
+            self.present.add(stay)
+            return
+        left = body["action"] in ("member:left", "member:removed") and not self.asked.actors
+        if left and stay not in self.present:
+            text = f"{stay[1]} left {stay[0]}, and is not among those who were there before"
+            where = {"file": "members_at_start.jsonl", "leaf": index}
+            self.report.wrong("member-missing", text, **where)
+
+    def end(self, context: dict[int, dict[str, Any]]) -> None:
+        for number, row in self.joins:
+            body = context.get(row.get("leaf", -1), {})
+            if not (
+                body.get("action") in ("member:joined", "member:added")
+                and (body["scope"], body["target"]["id"]) == (row["conversation"], row["user"])
+                and body["time"] == row["joined_at"]
+                and body["time"] < self.asked.since
+            ):
+                text = f"the log does not say at leaf {row.get('leaf')} that this member joined"
+                where = {"file": "members_at_start.jsonl", "line": number}
+                self.report.wrong("member-unknown", text, **where)
+
+
 def csv_line(cells: list[Any]) -> bytes:
     """A line of messages.csv: all cells quoted, and none that a spreadsheet takes for a formula."""
-    texts = ["" if cell is None else str(cell) for cell in cells]
-    safe = ["'" + text if text[:1] in tuple("=+-@\t\r") else text for text in texts]
-    return (",".join('"' + text.replace('"', '""') + '"' for text in safe) + "\r\n").encode()
+    safe = [plain_cell(cell).replace('"', '""') for cell in cells]
+    return (",".join(f'"{text}"' for text in safe) + "\r\n").encode()
+
+
+def plain_cell(cell: Any) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    text = "" if cell is None else str(cell)
+    return "'" + text if text[:1] in FORMULA else text
 
 
 class Table:
@@ -687,10 +922,9 @@ class Table:
     def __init__(self, package: Package, report: Report) -> None:
         self.report = report
         self.file: BinaryIO | None = None
-        try:
-            self.file = package.open("messages.csv")
-        except (KeyError, OSError):
-            return  # check_files has named it
+        if "messages.csv" not in package.hashes:
+            return  # not asked for; or missing, and check_files has named it
+        self.file = package.hold("messages.csv")
         head = b"\xef\xbb\xbf" + csv_line(list(CSV_COLUMNS))
         if self.file.read(len(head)) != head:
             self.wrong("has another head than expected", line=1)
@@ -698,9 +932,15 @@ class Table:
     def wrong(self, text: str, **where: Any) -> None:
         """Name the first difference: what follows is displaced."""
         self.report.wrong("csv", text, file="messages.csv", **where)
-        if self.file:
-            self.file.close()
         self.file = None
+
+    def beside(
+        self, rows: Iterator[tuple[int, dict[str, Any]]]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, row in rows:
+            self.compare(number, row)
+            yield number, row
+        self.end()
 
     def compare(self, number: int, row: dict[str, Any]) -> None:
         if self.file is None:
@@ -711,29 +951,140 @@ class Table:
             self.wrong(f"differs from messages.jsonl line {number}", **where)
 
     def end(self) -> None:
-        file, self.file = self.file, None
-        if file is None:
+        if self.file and self.file.read(1):
+            self.wrong("goes on after the last message")
+
+
+# --- The pass over the log ----------------------------------------------------------------------
+
+
+class Sweep:
+    """Reads the log once, with everything that repeats it beside it."""
+
+    def __init__(
+        self, package: Package, manifest: dict[str, Any], asked: Wanted, report: Report
+    ) -> None:
+        self.package, self.manifest, self.asked, self.report = package, manifest, asked, report
+        self.bodies = Bodies(package, report)
+        self.texts, self.files = Texts(report), Files(package, report)
+        self.revisions, self.stays = Revisions(package), Stays(package, asked, report)
+        rows = Table(package, report).beside(package.rows("messages.jsonl", report))
+        self.messages = Rows("messages.jsonl", rows, report, self.texts.check)
+        self.views = VIEWS_OF[manifest["format"]]
+        self.rows = {name: self.rows_of(name) for name in self.views}
+        self.view_of: dict[str, str | None] = {}
+        self.export: list[tuple[int, dict[str, Any]]] = []  # its own request and approval
+        self.context: dict[int, dict[str, Any]] = {}
+        self.items: dict[Any, Counter[str]] = {}
+        self.due = self.versions = 0
+
+    def rows_of(self, name: str) -> Rows:
+        def check(row: dict[str, Any], expected: dict[str, Any], /, **where: Any) -> None:
+            check_row(row, expected, self.report, **where)
+
+        checked = self.files.check if name == "attachments.jsonl" else check
+        return Rows(name, self.package.rows(name, self.report), self.report, checked)
+
+    def run(self, tree: Tree) -> None:
+        sha256, covers, bodies = hashlib.sha256, self.asked.covers, self.bodies
+        for index, line in enumerate(read_leaves(self.package, self.report)):
+            tree.add(sha256(b"\x00" + line).digest())
+            try:
+                leaf = parse_leaf(line.decode("latin-1"))
+            except ValueError as error:
+                where = {"file": "leaves.txt", "line": index + 1, "leaf": index}
+                self.report.wrong("malformed", str(error), **where)
+                continue
+            due = covers(leaf)
+            self.due += due
+            if index % 1000 == 0:
+                self.report.beat()
+            if due or bodies.hash == leaf.body:
+                for found in bodies.of(index, leaf, due):
+                    self.entry(found)
+        tree.end()
+        for found in bodies.end():
+            self.entry(found)
+        self.end()
+
+    def entry(self, line: Line) -> None:
+        """An entry of the log, byte for byte; what must it find in the other files?"""
+        body, due = json.loads(line.text), self.asked.covers(line.leaf)
+        where = {"file": "bodies.jsonl", "line": line.number, "leaf": line.place}
+        own = body["target"] == {"type": "export", "id": self.manifest["export"], "parent": ""}
+        if own and body["action"] in ("export:requested", "export:approved"):
+            self.export.append((line.place, body))
+        if body["action"] in CONTEXT:
+            self.context[line.place] = body
+        if due:
+            check_body(body, line.leaf, self.asked, self.report, **where)
+            self.repeated(line.place, body)
+        elif not own and (body["action"] not in CONTEXT or self.views is not VIEWS):
+            self.report.wrong("body-extra", "was not asked for", **where)
+
+    def repeated(self, index: int, body: dict[str, Any]) -> None:
+        action = body["action"]
+        item = self.items.setdefault(body["scope"], Counter())
+        item["entries"] += 1
+        if action in MESSAGE_ACTIONS:
+            self.versions += 1
+            item["versions"] += 1
+            expected = expected_of_version(body)
+            self.revisions.add(expected["message"], expected["revision"], index)
+            self.messages.expect(index, expected)
             return
-        with file:
-            if file.read(1):
-                self.report.wrong("csv", "goes on after the last message", file="messages.csv")
+        if action not in self.view_of:
+            found = [name for name, begins in self.views.items() if action.startswith(begins)]
+            self.view_of[action] = found[0] if found else None
+        name = self.view_of[action]
+        if name:
+            self.rows[name].expect(index, expected_of_event(body))
+        if action.startswith("member:"):
+            self.stays.moved(body, index)
+
+    def end(self) -> None:
+        self.messages.end()
+        for rows in self.rows.values():
+            rows.end()
+        self.texts.end(self.context)
+        self.revisions.end(self.asked, self.report)
+        if self.views is VIEWS:
+            self.stays.end(self.context)
+            check_items(self.package, self.items, self.report)
+
+
+def check_items(package: Package, items: dict[Any, Counter[str]], report: Report) -> None:
+    """items.jsonl has a row for each conversation, with as many entries and versions as the log."""
+    left = dict(items)
+    for number, row in package.rows("items.jsonl", report):
+        counted = left.pop(row.get("conversation"), Counter())
+        for name in ("entries", "versions"):
+            if row.get(name) != counted[name]:
+                text = f"says {row.get(name)} {name}, and the log has {counted[name]}"
+                report.wrong("item", text, file="items.jsonl", line=number)
+    for conversation in left:
+        report.wrong("item", f"has no row for {conversation}", file="items.jsonl")
 
 
 # --- Who asked, who approved, and the logged manifest -------------------------------------------
 
 
-def check_approval(manifest: dict[str, Any], bodies: Bodies, report: Report) -> None:
+def check_approval(
+    manifest: dict[str, Any], entries: list[tuple[int, dict[str, Any]]], report: Report
+) -> None:
     """The log holds the request for exactly this scope, and its approval by somebody else."""
-    requests = [item for item in bodies.export if item[1]["action"] == "export:requested"]
-    approvals = [item for item in bodies.export if item[1]["action"] == "export:approved"]
+    requests = [item for item in entries if item[1]["action"] == "export:requested"]
+    approvals = [item for item in entries if item[1]["action"] == "export:approved"]
     if len(requests) != 1 or len(approvals) != 1:
         text = "the log's request and approval of this export are not both here, once"
         report.wrong("approval", text, file="bodies.jsonl")
         return
     (asked_at, request), (approved_at, approval) = requests[0], approvals[0]
-    if request["parameters"].get("scope") != manifest["scope"]:
-        text = "the scope is not the scope that was requested and approved"
-        report.wrong("approval", text, file="manifest.json", leaf=asked_at)
+    # An older format had no choice of formats and no encryption.
+    for name in ("scope", "formats", "recipient") if "formats" in manifest else ("scope",):
+        if request["parameters"].get(name) != manifest.get(name):
+            text = f"the {name} is not the {name} that was requested and approved"
+            report.wrong("approval", text, file="manifest.json", leaf=asked_at)
     if request["actor"]["id"] == approval["actor"]["id"]:
         report.wrong("approval", "requested and approved by the same person", leaf=approved_at)
     people = (("requested_by", request), ("approved_by", approval))
@@ -812,8 +1163,9 @@ def load_manifest(package: Package) -> dict[str, Any]:
         manifest = json.loads(package.read("manifest.json"), object_pairs_hook=without_duplicates)
     except ValueError as error:
         raise CannotCheck(f"manifest.json is not JSON: {error}") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise CannotCheck(f"manifest.json is not of the format {FORMAT}")
+    if not isinstance(manifest, dict) or manifest.get("format") not in VIEWS_OF:
+        known = " or ".join(sorted(VIEWS_OF))
+        raise CannotCheck(f"manifest.json is not of the format {known}: take a later verify.py")
     return manifest
 
 
@@ -841,13 +1193,27 @@ MALFORMED = (
 )
 
 
-def verify(path: str, key: str | None = None, known: list[str] | None = None) -> Report:
-    """Check the package at `path`; raises CannotCheck where no judgement is possible."""
-    report = Report()
+def verify(
+    path: str,
+    key: str | None = None,
+    known: list[str] | None = None,
+    previous: str | None = None,
+    beat: Callable[[], None] = lambda: None,
+) -> Report:
+    """Check the package at `path`, and that it continues the package at `previous`.
+
+    `known` are files with checkpoints from elsewhere; `beat` is called now and then. Raises
+    CannotCheck where no judgement is possible.
+    """
+    report = Report(beat)
     package = Package(path)
     try:
-        manifest = load_manifest(package)
-        check_package(package, manifest, choose_key(key, manifest, report), known or [], report)
+        with package.opened:
+            manifest = load_manifest(package)
+            chosen = choose_key(key, manifest, report)
+            notes = {file: read_note(file) for file in known or []}
+            older = load_previous(previous, key, report) if previous else None
+            check_package(package, manifest, chosen, report, notes=notes, older=older)
     except (*MALFORMED, CannotCheck) as error:
         # What is already known to be wrong must not be lost to a malformed rest.
         reason = str(error) if isinstance(error, CannotCheck) else f"malformed: {error!r}"
@@ -857,29 +1223,45 @@ def verify(path: str, key: str | None = None, known: list[str] | None = None) ->
     return report
 
 
+def read_note(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def check_package(
-    package: Package, manifest: dict[str, Any], key: Key, known: list[str], report: Report
+    package: Package,
+    manifest: dict[str, Any],
+    key: Key,
+    report: Report,
+    *,
+    notes: dict[str, bytes],
+    older: Package | None,
 ) -> None:
     check_files(package, manifest, report)
+    if older:
+        notes = {**notes, f"{older.path}: checkpoint": older.read("checkpoint")}
     checkpoint = check_checkpoint(package.read("checkpoint"), key, "checkpoint", report)
-    leaves, hashes = read_leaves(package, report)
-    if checkpoint:
-        check_tree(hashes, checkpoint, report)
-        report.lines.append(f"{len(hashes)} leaves under the checkpoint signed by {key.name}")
-    for path in known:
-        with open(path, "rb") as file:
-            other = check_checkpoint(file.read(), key, path, report)
-        if other:
-            check_tree(hashes, other, report, path)
+    others = {name: check_checkpoint(note, key, name, report) for name, note in notes.items()}
+    signed = {"checkpoint": checkpoint, **others}
+    tree = Tree({item.size for item in signed.values() if item})
     asked = wanted(manifest)
-    bodies = check_bodies(package, manifest, leaves, asked, report)
-    report.lines.append(f"{bodies.due} entries asked for")
-    check_messages(package, bodies, report)
-    check_revisions(bodies, asked, report)
-    report.lines.append(f"{len(bodies.messages)} versions of messages against the log")
-    check_views(package, bodies, report)
-    check_approval(manifest, bodies, report)
+    sweep = Sweep(package, manifest, asked, report)
+    sweep.run(tree)
+    for name, item in signed.items():
+        if item:
+            check_tree(tree, item, report, name)
+    if checkpoint:
+        report.lines.append(f"{tree.size} leaves under the checkpoint signed by {key.name}")
+        check_continued(manifest, checkpoint, report)
+    report.lines.append(f"{sweep.due} entries asked for")
+    report.lines.append(f"{sweep.versions} versions of messages against the log")
+    if sweep.files.checked:
+        report.lines.append(f"{sweep.files.checked} attached files against the log")
+    check_approval(manifest, sweep.export, report)
     check_manifest_proof(package, checkpoint, key, report)
+    if older:
+        with older.opened:
+            check_previous(package, older, asked, report)
     if manifest.get("state") != "complete":
         report.warnings.append("The package says of itself that it is PARTIAL.")
     report.facts = {
@@ -889,9 +1271,75 @@ def check_package(
         "key": f"{key.name}+{key.id.hex()}",
         "size": checkpoint.size if checkpoint else None,
         "root": base64.b64encode(checkpoint.root).decode() if checkpoint else None,
-        "entries": bodies.due,
-        "versions": len(bodies.messages),
+        "entries": sweep.due,
+        "versions": sweep.versions,
     }
+
+
+# --- The package before this one ----------------------------------------------------------------
+
+
+def check_continued(manifest: dict[str, Any], checkpoint: Checkpoint, report: Report) -> None:
+    """The manifest's proof that this log goes on from that of the officer's export before."""
+    earlier = manifest.get("previous")
+    if not earlier:
+        return
+    old = Checkpoint(checkpoint.origin, earlier["size"], base64.b64decode(earlier["root"]))
+    proof = [base64.b64decode(node, validate=True) for node in earlier["consistency"]]
+    if not consistent(old, checkpoint, proof):
+        text = f"the log does not go on from that of the export {earlier['export']}"
+        report.wrong("previous", text, file="manifest.json")
+        return
+    report.lines.append(f"goes on from the log of export {earlier['export']} ({old.size} leaves)")
+
+
+def load_previous(path: str, key: str | None, report: Report) -> Package:
+    """The older package, which must itself hold."""
+    found = verify(path, key)
+    for problem in found.problems:
+        report.wrong("previous", f"the older package itself is wrong: {problem}", file=path)
+    return Package(path)
+
+
+def check_previous(package: Package, older: Package, asked: Wanted, report: Report) -> None:
+    """Each message of the older package that this one covers is in this one.
+
+    Both are in the order of one log, so a message has the same leaf in both.
+    """
+    old_rows, new_rows = rows_by_leaf(older), rows_by_leaf(package)
+    old, new = next(old_rows, None), next(new_rows, None)
+    kept = outside = erased = 0
+    for index, line in enumerate(read_leaves(package)):
+        while new and new["leaf"] < index:
+            new = next(new_rows, None)
+        while old and old["leaf"] < index:
+            old = next(old_rows, None)
+        if old is None:
+            break
+        if old["leaf"] != index:
+            continue
+        if not asked.covers(parse_leaf(line.decode("latin-1"))):
+            outside += 1
+        elif new is None or new["leaf"] != index:
+            text = "was in the older package, is asked for, and is not here"
+            where = {"file": "messages.jsonl", "leaf": index, "message": old["message"]}
+            report.wrong("previous-missing", text, **where)
+        else:
+            kept += 1
+            erased += old["body"] is not None and new["body"] is None
+    report.lines.append(
+        f"{kept} versions of the older package are here; {outside} more are outside of this"
+        f" scope; {erased} texts can be read there and here no more"
+    )
+
+
+def rows_by_leaf(package: Package) -> Iterator[dict[str, Any]]:
+    for _, row in package.rows("messages.jsonl", Report()):
+        if type(row.get("leaf")) is int:
+            yield row
+
+
+# --- What a person reads ------------------------------------------------------------------------
 
 
 def describe(manifest_scope: dict[str, Any]) -> str:
@@ -915,9 +1363,11 @@ def show(report: Report, out: Callable[[str], object]) -> None:
     if not report.problems:
         out("\nVERIFIED: nothing is missing, nothing was changed.")
         return
-    out(f"\nNOT VERIFIED: {len(report.problems)} things are wrong.")
+    out(f"\nNOT VERIFIED: {len(report.problems) + report.unnamed} things are wrong.")
     for problem in report.problems:
         out(f"  - {problem}")
+    if report.unnamed:
+        out(f"  - and {report.unnamed} more")
 
 
 def as_json(report: Report) -> str:
@@ -925,6 +1375,7 @@ def as_json(report: Report) -> str:
         {
             "verdict": "failed" if report.problems else "verified",
             "problems": [problem._asdict() for problem in report.problems],
+            "unnamed": report.unnamed,
             "warnings": report.warnings,
             "checked": report.lines,
             **report.facts,
@@ -944,10 +1395,15 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="FILE",
         help="an older checkpoint of the log that you have from elsewhere; may be repeated",
     )
+    parser.add_argument(
+        "--previous",
+        metavar="PACKAGE",
+        help="an older package of the same log: shows that nothing of it is left out here",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(arguments)
     try:
-        report = verify(options.package, options.key, options.checkpoint)
+        report = verify(options.package, options.key, options.checkpoint, options.previous)
     except (CannotCheck, ImportError, OSError) as error:
         text = f"CANNOT CHECK: {error}"
         verdict = json.dumps({"verdict": "cannot check", "reason": str(error)})

@@ -68,7 +68,9 @@ class ExportsView(APIView):
         """Ask for an export. Another officer must approve it."""
         given = parsed(serializers.ExportRequestIn, request)
         asked = services.request_export(
-            user_of(request), scope=scope_from(given), reason=given["reason"]
+            user_of(request),
+            scope=scope_from(given),
+            **{name: given[name] for name in ("reason", "formats", "recipient")},
         )
         return Response(ExportAnswer(asked).data, status=201)
 

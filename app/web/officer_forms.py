@@ -8,6 +8,7 @@ from django import forms
 
 from app.accounts.models import User
 from app.compliance.access import NamedConversation, TrailFilter
+from app.compliance.models import RECIPIENT, Format
 from app.compliance.scope import Scope
 from app.compliance.services.requests import LONGEST_REASON
 from app.web.forms import PageForm
@@ -133,6 +134,24 @@ class ScopeForm(PeriodForm):
 
 
 class ReasonForm(PageForm):
+    """The last step of asking for an export."""
+
+    formats = forms.MultipleChoiceField(
+        required=False,
+        label="Also as",
+        choices=Format.choices,
+        initial=[Format.CSV],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="The evidence is always in it: messages.jsonl. These are the same for people.",
+    )
+    recipient = forms.CharField(
+        required=False,
+        label="Your age key",
+        max_length=RECIPIENT,
+        help_text="The public one: age1… The package is then encrypted and only you can open it. "
+        "Empty: it lies on the server as it is, until it is deleted after 7 days.",
+        widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off"}),
+    )
     reason = forms.CharField(
         label="Reason",
         max_length=LONGEST_REASON,

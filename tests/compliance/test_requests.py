@@ -40,7 +40,8 @@ def test_a_request_is_recorded_with_its_scope_and_without_its_reason(
     asked = services.request_export(olga, scope=scope, reason=REASON)
     (entry,) = entries("export:requested")
     assert entry.pk == asked.request_entry
-    assert entry.document["parameters"] == {"scope": scope.document()}
+    asked_for = {"scope": scope.document(), "formats": ["csv"], "recipient": None}
+    assert entry.document["parameters"] == asked_for
     assert entry.document["after"]["reason"] == opened(asked, "reason").commitment.hex()
     assert b"complaint" not in bytes(entry.body)
 

@@ -1,6 +1,7 @@
 """One pass over the log writes leaves, bodies and what repeats them, all in the log's order.
 
-Batches are small and nothing is kept of them but ids, so memory does not grow with the log.
+Batches are small and nothing is kept of them but ids of people and conversations, so memory does
+not grow with the log. After any batch the pass can be left, and gone on with from its `state`.
 """
 
 import json
@@ -13,44 +14,82 @@ from app.audit.disclosure import LoggedEntry
 from app.audit.leaves import timestamp
 from app.chat.models import MessageVersion
 from app.compliance.models import ExportRequest
+from app.compliance.package.background import Background
 from app.compliance.package.files import Folder
+from app.compliance.package.items import Items
 from app.compliance.package.labels import Conversations, People
 from app.compliance.scope import Scope
-from app.compliance.verify import CSV_COLUMNS, MESSAGE_ACTIONS, VIEWS, csv_line
-from app.encryption.fields import SealError, opened, prefetch_data_keys, token
+from app.compliance.verify import MESSAGE_ACTIONS, VIEWS
+from app.encryption.fields import Fault, SealError, opened, prefetch_data_keys, token
 
 Body = dict[str, Any]
+GROWING = ("leaves.txt", "bodies.jsonl", "messages.jsonl", *VIEWS)
+"""What the pass writes; everything else is written at once, after it."""
+
+
+class KeysUnavailable(Exception):
+    """Texts cannot be opened now, all of them could be later: no reason for a partial package."""
 
 
 class Contents:
-    """Writes the data files of one export. `counts` and `failed` tell what became of it."""
+    """Writes the data files of one export. `counts` and `items` tell what became of it."""
 
-    def __init__(self, folder: Folder, asked: ExportRequest, size: int) -> None:
+    def __init__(
+        self, folder: Folder, asked: ExportRequest, size: int, state: dict[str, Any] | None = None
+    ) -> None:
         self._asked, self._scope, self._size = asked, Scope.of(asked), size
         self._folder = folder
         self._people = People(asked.organization_id)
         self._conversations = Conversations(asked.organization_id)
+        self._background = Background(asked.organization_id, self._scope, size)
         self._seen_people = {str(asked.requester_id), str(asked.decider_id)}
-        self._seen_conversations = {str(item) for item in self._scope.conversations}
         self._seen_people |= {str(item) for item in self._scope.people}
+        self._seen_conversations = {str(item) for item in self._scope.conversations}
         self.counts: Counter[str] = Counter()
+        self.items = Items(state and state["items"])
+        if state is None:
+            for name in GROWING:
+                folder.open(name)
+        else:
+            self.counts.update(state["counts"])
+            self._seen_people |= set(state["people"])
+            self._seen_conversations |= set(state["conversations"])
 
-    @property
-    def failed(self) -> int:
-        """How many texts could not be put in."""
-        return self.counts["texts_missing"]
+    def state(self) -> dict[str, Any]:
+        """What to go on with, beside the files."""
+        return {
+            "counts": self.counts,
+            "items": self.items.state(),
+            "people": sorted(self._seen_people),
+            "conversations": sorted(self._seen_conversations),
+        }
 
-    def write(self, progress: Callable[[int], None]) -> None:
-        """Write everything; `progress` hears how many leaves are done."""
-        for name in ("leaves.txt", "bodies.jsonl", "messages.jsonl", "messages.csv", *VIEWS):
-            self._folder.open(name)
-        self._folder.files["messages.csv"].write(b"\xef\xbb\xbf" + csv_line(list(CSV_COLUMNS)))
-        done = 0
-        for batch in disclosure.logged_entries(self._asked.organization_id, self._size):
+    def write(self, position: int, done: Callable[[int], None]) -> None:
+        """Go on from leaf `position`; `done` hears of each batch how far it reached."""
+        organization = self._asked.organization_id
+        for batch in disclosure.logged_entries(organization, self._size, start=position):
             self._write_batch(batch)
-            done += len(batch)
-            progress(done)
-        self._write_labels()
+            position += len(batch)
+            done(position)
+
+    def write_rest(self) -> None:
+        """What is known at the end: names, items, who was there at the beginning."""
+        conversations = self._conversations.documents(self._seen_conversations)
+        for row in conversations:
+            self._seen_people |= {row["created_by"], *row["members_now"]}
+        members = self._background.members_at_start()
+        self._seen_people |= {row["user"] for row in members}
+        rows = {
+            "conversations.jsonl": conversations,
+            "people.jsonl": self._people.documents(self._seen_people),
+            "members_at_start.jsonl": [self._member_row(row) for row in members],
+            "items.jsonl": self.items.rows(),
+        }
+        for name, documents in rows.items():
+            file = self._folder.open(name)
+            for document in documents:
+                file.json(document)
+            self.counts[name.removesuffix(".jsonl")] = len(documents)
 
     def _write_batch(self, batch: list[LoggedEntry]) -> None:
         files = self._folder.files
@@ -66,7 +105,7 @@ class Contents:
         self.counts["leaves"] += len(batch)
         self.counts["entries"] += len(logged)
         for _, body in logged:
-            self._note_names(body)
+            self._note(body)
         self._write_messages(logged)
         for index, body in logged:
             self._write_event(index, body)
@@ -75,13 +114,17 @@ class Contents:
         return self._scope.covers(conversation=entry.scope, actor=entry.actor, at=entry.at)
 
     def _is_due(self, entry: LoggedEntry) -> bool:
-        """Besides what was asked for: the export's own request and approval."""
+        """Besides what was asked for: the export's own request, and what rows refer to."""
         own = entry.target_type == "export" and entry.target_id == str(self._asked.pk)
-        return own or self._is_covered(entry)
+        return own or self._background.holds(entry.id) or self._is_covered(entry)
 
-    def _note_names(self, body: Body) -> None:
-        self._seen_people |= {body["actor"]["id"] or "", body["target"]["id"]}
-        self._seen_conversations.add(body["scope"] or "")
+    def _note(self, body: Body) -> None:
+        self._seen_people |= {body["actor"]["id"]} if body["actor"]["id"] else set()
+        if body["target"]["type"] == "user":
+            self._seen_people.add(body["target"]["id"])
+        if body["scope"]:
+            self._seen_conversations.add(body["scope"])
+        self.items.count(body["scope"], "entries")
 
     def _write_messages(self, logged: list[tuple[int, Body]]) -> None:
         spoken = [(index, body) for index, body in logged if body["action"] in MESSAGE_ACTIONS]
@@ -93,11 +136,23 @@ class Contents:
         for index, body in spoken:
             row = self._message_row(index, body, versions.get(body["after"]["version"]))
             self._folder.files["messages.jsonl"].json(row)
-            line = csv_line([row.get(column) for column in CSV_COLUMNS])
-            self._folder.files["messages.csv"].write(line)
             self.counts["versions"] += 1
             self.counts["messages"] += body["action"] == "message:sent"
-            self.counts["texts_missing"] += row["status"] != "ok"
+            self._tally(row)
+
+    def _tally(self, row: Body) -> None:
+        """Erased with its reason in the log is complete; anything else that is missing is not."""
+        conversation = row["conversation"]
+        self.items.count(conversation, "versions")
+        if row["status"] == "ok":
+            return
+        if row["erased_by"] is not None:
+            self.items.count(conversation, "texts_erased")
+            self.counts["texts_erased"] += 1
+            return
+        told = {key: row[key] for key in ("leaf", "message", "status")}
+        self.items.failed(conversation, "texts_missing", told)
+        self.counts["texts_missing"] += 1
 
     def _message_row(self, index: int, body: Body, version: MessageVersion | None) -> Body:
         message = version.message if version else None
@@ -105,6 +160,8 @@ class Contents:
         thread = message.thread_id if message else None
         if message:
             self._seen_people.add(author)
+        content = _content(body, version)
+        erased = content["status"] == "erased"
         return {
             "leaf": index,
             "at": body["time"],
@@ -124,38 +181,35 @@ class Contents:
             **self._people.labels("actor", body["actor"]["id"]),
             "actor_role": body["actor"]["role"],
             "commitment": body["after"]["content"],
-            **_content(body, version),
+            **content,
+            "erased_by": self._background.end_of_key(body["scope"], body["time"])
+            if erased
+            else None,
+            "attachments": body["after"].get("attachments", []),
         }
 
     def _write_event(self, index: int, body: Body) -> None:
         for name, prefixes in VIEWS.items():
-            if not body["action"].startswith(prefixes):
-                continue
-            self.counts[name.removesuffix(".jsonl")] += 1
-            self._folder.files[name].json(
-                {
-                    "leaf": index,
-                    "at": body["time"],
-                    "action": body["action"],
-                    "conversation": body["scope"],
-                    **self._conversations.labels(body["scope"]),
-                    "actor": body["actor"]["id"],
-                    **self._people.labels("actor", body["actor"]["id"]),
-                    "actor_role": body["actor"]["role"],
-                    **{key: body[key] for key in ("target", "parameters", "before", "after")},
-                }
-            )
+            if body["action"].startswith(prefixes):
+                self.counts[name.removesuffix(".jsonl")] += 1
+                self._folder.files[name].json(self._event_row(index, body))
 
-    def _write_labels(self) -> None:
-        conversations = self._conversations.documents(self._seen_conversations - {""})
-        for row in conversations:
-            self._seen_people |= {row["created_by"], *row["members_now"]}
-        people = self._people.documents(self._seen_people)
-        for name, rows in (("conversations", conversations), ("people", people)):
-            file = self._folder.open(f"{name}.jsonl")
-            for row in rows:
-                file.json(row)
-            self.counts[name] = len(rows)
+    def _event_row(self, index: int, body: Body) -> Body:
+        return {
+            "leaf": index,
+            "at": body["time"],
+            "action": body["action"],
+            "conversation": body["scope"],
+            **self._conversations.labels(body["scope"]),
+            "actor": body["actor"]["id"],
+            **self._people.labels("actor", body["actor"]["id"]),
+            "actor_role": body["actor"]["role"],
+            **{key: body[key] for key in ("target", "parameters", "before", "after")},
+        }
+
+    def _member_row(self, row: Body) -> Body:
+        names = self._conversations.labels(row["conversation"])
+        return {**row, **names, **self._people.labels("user", row["user"])}
 
 
 def _has_text(version: MessageVersion) -> bool:
@@ -172,6 +226,8 @@ def _content(body: Body, version: MessageVersion | None) -> Body:
     try:
         found = opened(version, "body")
     except SealError as error:
+        if error.code == Fault.KEY_UNAVAILABLE:
+            raise KeysUnavailable from error
         return nothing | {"status": "erased" if error.erased else "unreadable"}
     except ValueError:  # the row lost its text
         return nothing | {"status": "missing"}

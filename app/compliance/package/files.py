@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 # The earliest time that a zip can hold: the archive's bytes depend on nothing but its files.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+EPOCH = (1980, 1, 1, 0, 0, 0)
 _PRIVATE = 0o600
 _CHUNK = 1 << 20
 
@@ -18,18 +18,19 @@ _CHUNK = 1 << 20
 class HashedFile:
     """A new file that only we can read, with its size, hash and number of rows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
         self._file = os.fdopen(descriptor, "wb", buffering=_CHUNK)
         self._digest = hashlib.sha256()
-        self.name = path.name
+        self.name = name
         self.bytes = 0
         self.rows = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> int:
         self._file.write(data)
         self._digest.update(data)
         self.bytes += len(data)
+        return len(data)
 
     def row(self, data: bytes) -> None:
         """Write one line; `data` holds no line feed."""
@@ -39,8 +40,15 @@ class HashedFile:
     def json(self, value: dict[str, Any]) -> None:
         self.row(compact(value))
 
+    def flush(self) -> None:
+        self._file.flush()
+
     def close(self) -> None:
         self._file.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
 
     def described(self) -> dict[str, Any]:
         """As the manifest lists it."""
@@ -49,14 +57,17 @@ class HashedFile:
 
 
 class Folder:
-    """Opens a package's files and closes them all."""
+    """A package's files by name; closes them all, and what it still holds back is then written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files: dict[str, HashedFile] = {}
 
     def open(self, name: str) -> HashedFile:
-        self.files[name] = HashedFile(self.path / name)
+        """A new file; its name may have one folder before it."""
+        path = self.path / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        self.files[name] = HashedFile(path, name)
         return self.files[name]
 
     def put(self, name: str, data: bytes) -> None:
@@ -64,6 +75,34 @@ class Folder:
         file = self.open(name)
         file.write(data)
         file.close()
+
+    def lengths(self) -> dict[str, list[int]]:
+        """Bytes and rows of each file, after all of them are on their way to the disk."""
+        for file in self.files.values():
+            if not file.closed:
+                file.flush()
+        return {name: [file.bytes, file.rows] for name, file in self.files.items()}
+
+    def take_over(self, other: Path, lengths: dict[str, list[int]]) -> None:
+        """Begin with the first bytes of another folder's files; they are hashed as they come.
+
+        Copied, because a worker that is thought dead may still hold those files open.
+        """
+        for name, (length, rows) in lengths.items():
+            file, left = self.open(name), length
+            with (other / name).open("rb") as source:
+                while left and (chunk := source.read(min(_CHUNK, left))):
+                    file.write(chunk)
+                    left -= len(chunk)
+            if left:
+                raise ValueError(f"{name} is shorter than its journal says")
+            file.rows = rows
+
+    def drop(self, name: str) -> None:
+        """Delete a file that was begun and not finished; there may be none."""
+        if name in self.files:
+            self.files.pop(name).close()
+        (self.path / name).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -75,7 +114,11 @@ class Folder:
         trace: TracebackType | None,
     ) -> None:
         for file in self.files.values():
-            file.close()
+            try:
+                file.close()
+            except OSError:  # a full disk, which was told already
+                if error is None:
+                    raise
 
 
 def compact(value: dict[str, Any]) -> bytes:
@@ -87,18 +130,21 @@ def compact(value: dict[str, Any]) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def write_archive(archive: Path, folder: Path, names: Iterable[str]) -> str:
+def write_archive(
+    archive: Path, folder: Path, names: Iterable[str], beat: Callable[[], None] = lambda: None
+) -> str:
     """Zip the files in this order, byte for byte the same each time; returns its SHA-256."""
     descriptor = os.open(archive, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
     with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w") as made:
         for name in names:
-            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry = zipfile.ZipInfo(name, EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = _PRIVATE << 16
             entry.create_system = 3  # Unix, wherever we run
             with made.open(entry, "w", force_zip64=True) as inside, (folder / name).open("rb") as f:
                 while chunk := f.read(_CHUNK):
                     inside.write(chunk)
+                    beat()
     return sha256_of(archive)
 
 

@@ -31,7 +31,8 @@ auditor gives you by another way than this package:
   python verify.py . --key '<the verifier key>'
 
 verify.py is in the package for convenience. A forger could have replaced it as well: take it
-from the project's own release if you can (app/compliance/verify.py).
+from the project's own release if you can (app/compliance/verify.py), or from /verify.py of any
+Parley that you trust. With an older package of the same log: --previous OLDER.zip
 
 manifest.json        what was asked for, by whom, and the SHA-256 of every file
 manifest.tlog-proof  proof that the log holds the manifest's hash (c2sp.org/tlog-proof)
@@ -39,17 +40,30 @@ checkpoint           the log's signed size and root (c2sp.org/tlog-checkpoint)
 leaves.txt           every leaf of the log, from the first: time, scope, actor, hash of the entry
 bodies.jsonl         the entries that were asked for, byte for byte as they were logged
 messages.jsonl       every version of every message, in the order of the log: the evidence
-messages.csv         the same for a spreadsheet; a cell that could be a formula begins with '
+messages.*           the same for people, in the formats that were asked for; a cell of a table
+                     that could be a formula begins with '
 membership.jsonl     who joined and left, who was added and removed
+members_at_start.jsonl  who was a member when the period began, by the entry of their joining
 reactions.jsonl      reactions, given and taken back
 reads.jsonl          privileged looks: at the trail, at messages, downloads of exports
+calls.jsonl          voice calls
+attachments.jsonl    files that were uploaded; their bytes are in the folder attachments
+holds.jsonl          legal holds, placed and released
+erasures.jsonl       what was erased on purpose, and by whose decision
+items.jsonl          for each conversation: how much is here, and what could not be put in
 people.jsonl         names, addresses and roles when this was made; the log vouches for ids only
 conversations.jsonl  names and topics when this was made, with the salts of their commitments
 """
 
 
 def manifest(
-    asked: ExportRequest, tree: SignedTree, key: str, folder: Folder, counts: dict[str, int]
+    asked: ExportRequest,
+    tree: SignedTree,
+    key: str,
+    folder: Folder,
+    *,
+    counts: dict[str, int],
+    previous: dict[str, Any] | None,
 ) -> bytes:
     """The bytes of manifest.json. It cannot hold its own hash: `proof` says that it was logged."""
     scope = Scope.of(asked)
@@ -62,8 +76,13 @@ def manifest(
         "requested_by": _person(asked.requester),
         "approved_by": _person(asked.decider),
         "reason": asked.reason,
-        "state": "partial" if counts.get("texts_missing") else "complete",
+        "state": "partial"
+        if counts.get("texts_missing", 0) + counts.get("files_missing", 0)
+        else "complete",
         "scope": scope.document(),
+        "formats": asked.formats,
+        "recipient": asked.recipient or None,
+        "previous": previous,
         "log": {"key": key, "size": tree.size, "root": base64.b64encode(tree.root).decode()},
         # Only of what was asked for: a key links every leaf of its scope or person.
         "pseudonyms": {

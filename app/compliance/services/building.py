@@ -1,12 +1,14 @@
-"""Building a package: claimed by one worker at a time, from the start, and checked before use.
+"""Building a package: claimed by one worker at a time, in slices, and checked before use.
 
-A worker that dies loses its lease after LEASE; whoever comes next begins again. Nothing is
-offered that our own verify.py, run on the finished file, does not accept.
+A worker that dies loses its lease after LEASE; whoever comes next on the same machine goes on
+from its journal, elsewhere from the start. After SLICE a build goes to the end of the queue, so
+that it keeps nobody waiting. Nothing is offered that our own verify.py does not accept.
 """
 
+import errno
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -25,16 +27,23 @@ from app.audit.disclosure import SignedTree
 from app.audit.services import record
 from app.compliance import verify
 from app.compliance.models import UNDER_WAY, ExportRequest, Stage, State
-from app.compliance.package.contents import Contents
-from app.compliance.package.files import Folder, write_archive
+from app.compliance.package import age, formats, journal
+from app.compliance.package.contents import Contents, KeysUnavailable
+from app.compliance.package.files import Folder, sha256_of, write_archive
+from app.compliance.package.journal import Journal
 from app.compliance.package.manifest import manifest, proof, readme
+from app.compliance.package.previous import previous_of
 from app.compliance.services.downloads import package_path
 from app.compliance.services.requests import enqueue_build, target
 
 LEASE = timedelta(seconds=60)
 PATIENCE = 60.0  # seconds that we wait for the sealer
 KEPT = timedelta(days=7)
+SLICE = 60.0  # seconds of reading and formatting before others have their turn
 _BEAT = 1.0  # seconds between heartbeats
+_JOURNAL = 2.0  # seconds between journals
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MOST_ITEMS = 50  # that the export's page shows
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +54,10 @@ class BuildFailed(Exception):
 
 class LeaseLost(Exception):
     """Another worker has taken over: stop without a trace."""
+
+
+class SliceOver(Exception):
+    """The journal is written: let others have their turn."""
 
 
 def build_export(export_id: UUID) -> bool:
@@ -59,8 +72,11 @@ def build_export(export_id: UUID) -> bool:
         except LeaseLost:
             log.info("export_lease_lost", export=str(export_id))
             return False
-        except BuildFailed as failure:
-            _fail(asked, str(failure))
+        except SliceOver:
+            _put_back(asked)
+            return False
+        except (BuildFailed, KeysUnavailable, OSError) as failure:
+            _fail(asked, _told(failure))
             return False
         except Exception as error:
             _fail(asked, f"The worker met an unforeseen error ({type(error).__name__}).")
@@ -97,13 +113,26 @@ def expire_exports() -> int:
                 after={"state": State.EXPIRED.value},
             )
             ExportRequest.objects.filter(pk=asked.pk).update(state=State.EXPIRED)
+    clear_leftovers()
     return len(over)
+
+
+def clear_leftovers() -> int:
+    """Delete folders of builds that nobody will go on with; returns how many."""
+    home = Path(settings.EXPORT_DIR)
+    left = {path: path.name.partition(".building-")[0] for path in home.glob("*.building-*")}
+    alive = ExportRequest.objects.filter(pk__in=left.values(), state__in=UNDER_WAY)
+    wanted = {str(pk) for pk in alive.values_list("pk", flat=True)}
+    dead = [path for path, export in left.items() if export not in wanted]
+    for path in dead:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(dead)
 
 
 def _claim(export_id: UUID) -> ExportRequest | None:
     """Take the lease of an export that is to be built and that nobody is building."""
     now, lease = timezone.now(), uuid4()
-    free = Q(state=State.APPROVED) | Q(state=State.BUILDING, heartbeat__lt=now - LEASE)
+    free = Q(state=State.APPROVED) | Q(state=State.BUILDING, heartbeat__lte=now - LEASE)
     taken = ExportRequest.objects.filter(free, pk=export_id).update(
         state=State.BUILDING, lease=lease, heartbeat=now, stage=Stage.SEALING, done=0, total=0
     )
@@ -111,6 +140,30 @@ def _claim(export_id: UUID) -> ExportRequest | None:
         return None
     found = ExportRequest.objects.select_related("organization", "requester", "decider")
     return found.get(pk=export_id, lease=lease)
+
+
+def _put_back(asked: ExportRequest) -> None:
+    """Give the lease back and go to the end of the queue."""
+    mine = ExportRequest.objects.filter(pk=asked.pk, lease=asked.lease, state=State.BUILDING)
+    if mine.update(lease=None, heartbeat=timezone.now() - LEASE):
+        enqueue_build(asked.pk)
+
+
+def _told(failure: Exception) -> str:
+    """What officers read; never what people wrote."""
+    if isinstance(failure, KeysUnavailable):
+        return (
+            "The keys that open the messages are not to be had now. Tell whoever operates Parley,"
+            " then ask again."
+        )
+    if isinstance(failure, OSError) and failure.errno in _FULL:
+        return (
+            "There is not enough room on the disk for the package; nothing of it was left there."
+            " Tell whoever operates Parley, or ask for less, then ask again."
+        )
+    if isinstance(failure, OSError):
+        return f"The package could not be written ({errno.errorcode.get(failure.errno or 0, '?')})."
+    return str(failure)
 
 
 def _fail(asked: ExportRequest, text: str) -> None:
@@ -136,30 +189,83 @@ class _Build:
         self._beaten = 0.0
 
     def run(self) -> None:
-        tree = self._wait_for(self.asked.decision_entry, Stage.SEALING)[1]
-        with self._workspace() as workspace, Folder(workspace) as folder:
-            self._beat(Stage.READING, 0, tree.size, force=True)
-            counts = self._write_data(folder, tree)
+        with self._workspace() as (workspace, left), Folder(workspace) as folder:
+            begun = self._begun(folder, left)
+            tree = self._tree(begun)
+            contents = self._read(folder, tree, begun)
+            self._put_rest(folder, tree, contents)
+            counts = dict(contents.counts)
             key = disclosure.verifier_key(self.organization)
             if key is None:
                 raise BuildFailed("The log has no key on record that its checkpoints verify with.")
-            data = manifest(self.asked, tree, key, folder, counts)
+            previous = previous_of(self.asked, tree.size)
+            data = manifest(self.asked, tree, key, folder, counts=counts, previous=previous)
             folder.put("manifest.json", data)
             entry = self._log_manifest(folder, tree, counts)
             index, later = self._wait_for(entry, Stage.LOGGING)
             folder.put("manifest.tlog-proof", proof(self.organization, entry, index, tree, later))
             self._beat(Stage.CHECKING, 0, 1, force=True)
-            self._finish(folder, workspace, tree, key, counts)
+            self._finish(folder, workspace, tree, key, contents)
 
-    def _write_data(self, folder: Folder, tree: SignedTree) -> dict[str, int]:
-        contents = Contents(folder, self.asked, tree.size)
-        contents.write(lambda done: self._beat(Stage.READING, done, tree.size))
+    def _begun(self, folder: Folder, left: Path | None) -> Journal | None:
+        """What a worker before us has done, copied into our folder."""
+        begun = journal.read(left) if left else None
+        if begun and left:
+            folder.take_over(left, begun.files)
+        return begun
+
+    def _tree(self, begun: Journal | None) -> SignedTree:
+        """The tree that is exported: the same one as before, or the latest."""
+        if begun is None:
+            return self._wait_for(self.asked.decision_entry, Stage.SEALING)[1]
+        found = disclosure.tree_of(self.organization, begun.size)
+        if found is None:
+            raise BuildFailed("The checkpoint that the build began with is not there any more.")
+        return found
+
+    def _read(self, folder: Folder, tree: SignedTree, begun: Journal | None) -> Contents:
+        """Write all that grows, in slices: data files, then the formats that are made of them."""
+        contents = Contents(folder, self.asked, tree.size, begun.contents if begun else None)
+        done = Journal(
+            tree.size, begun.position if begun else 0, {}, begun.formats if begun else [], {}
+        )
+        started = written = time.monotonic()
+
+        def at_rest(position: int) -> None:
+            """The files are whole up to here."""
+            nonlocal written
+            done.position = position
+            self._beat(Stage.READING, position, tree.size)
+            now = time.monotonic()
+            if now - written > _JOURNAL or now - started > SLICE:
+                written = now
+                done.contents, done.files = contents.state(), folder.lengths()
+                done.write(folder.path)
+            if now - started > SLICE:
+                raise SliceOver
+
+        self._beat(Stage.READING, done.position, tree.size, force=True)
+        contents.write(done.position, at_rest)
+        for name in self.asked.formats:
+            if name not in done.formats:
+                for file in folder.files.values():
+                    file.flush()
+                formats.write(name, folder, self._formatting(contents))
+                done.formats.append(name)
+                at_rest(tree.size)
+        return contents
+
+    def _formatting(self, contents: Contents) -> Callable[[int], None]:
+        total = contents.counts["versions"]
+        return lambda number: self._beat(Stage.FORMATTING, number, total)
+
+    def _put_rest(self, folder: Folder, tree: SignedTree, contents: Contents) -> None:
+        contents.write_rest()
         folder.put("checkpoint", tree.note.encode())
         folder.put("README.txt", readme(self.asked, tree))
         folder.put("verify.py", Path(verify.__file__).read_bytes())
         for file in folder.files.values():
             file.close()
-        return dict(contents.counts)
 
     def _log_manifest(self, folder: Folder, tree: SignedTree, counts: dict[str, int]) -> int:
         """From here on nobody, we included, can show another manifest for this export's entry."""
@@ -175,17 +281,23 @@ class _Build:
         return entry.pk
 
     def _finish(
-        self, folder: Folder, workspace: Path, tree: SignedTree, key: str, counts: dict[str, int]
+        self, folder: Folder, workspace: Path, tree: SignedTree, key: str, contents: Contents
     ) -> None:
         archive = workspace / "package.zip"
-        digest = write_archive(archive, workspace, sorted(folder.files))
-        self._check(archive, key, partial=bool(counts.get("texts_missing")))
+        digest = write_archive(archive, workspace, sorted(folder.files), self._checking)
+        partial = bool(contents.items.failures)
+        self._check(archive, key, partial=partial)
+        if self.asked.recipient:
+            plain, archive = archive, workspace / "package.zip.age"
+            age.encrypt(plain, archive, self.asked.recipient)
+            plain.unlink()
+            digest = sha256_of(archive)
         now = timezone.now()
         mine = ExportRequest.objects.filter(pk=self.asked.pk, lease=self.asked.lease)
         size = archive.stat().st_size
         with transaction.atomic():
             taken = mine.filter(state=State.BUILDING).update(
-                state=State.PARTIAL if counts.get("texts_missing") else State.READY,
+                state=State.PARTIAL if partial else State.READY,
                 stage=Stage.NONE,
                 finished_at=now,
                 expires_at=now + KEPT,
@@ -193,20 +305,25 @@ class _Build:
                 sha256=digest,
                 manifest_sha256=folder.files["manifest.json"].described()["sha256"],
                 checkpoint=tree.note,
-                counts=counts,
+                counts=dict(contents.counts),
+                partial_items=contents.items.partial()[:_MOST_ITEMS],
                 failure="",
             )
             if not taken:
                 raise LeaseLost
             archive.replace(package_path(self.asked))
 
+    def _checking(self) -> None:
+        self._beat(Stage.CHECKING, 0, 1)
+
     def _check(self, archive: Path, key: str, *, partial: bool) -> None:
         """Our own program must accept the package; what could not be opened is told as partial."""
         try:
-            found = verify.verify(str(archive), key).problems
+            found = verify.verify(str(archive), key, beat=self._checking)
         except verify.CannotCheck as error:
             raise BuildFailed(f"The finished package cannot be checked: {error}") from error
-        wrong = [item for item in found if not (partial and item.code == "content-missing")]
+        told = ("content-missing", "file-content-missing") if partial else ()
+        wrong = [item for item in found.problems if item.code not in told]
         if wrong:
             first = wrong[0]
             raise BuildFailed(
@@ -246,15 +363,26 @@ class _Build:
             raise LeaseLost
 
     @contextmanager
-    def _workspace(self) -> Iterator[Path]:
-        """A folder of this lease, gone afterwards: it holds what people wrote."""
+    def _workspace(self) -> Iterator[tuple[Path, Path | None]]:
+        """A folder of this lease, and one that a lease before it left.
+
+        Gone afterwards, because it holds what people wrote, unless the build goes on later.
+        """
         home = Path(settings.EXPORT_DIR)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in home.glob(f"{self.asked.pk}.building-*"):
-            shutil.rmtree(left, ignore_errors=True)
+        left = sorted(home.glob(f"{self.asked.pk}.building-*"), key=_age)
         workspace = home / f"{self.asked.pk}.building-{self.asked.lease}"
         workspace.mkdir(mode=0o700)
+        goes_on = False
         try:
-            yield workspace
+            yield workspace, left[-1] if left else None
+        except SliceOver:
+            goes_on = True
+            raise
         finally:
-            shutil.rmtree(workspace, ignore_errors=True)
+            for path in left if goes_on else [*left, workspace]:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _age(folder: Path) -> float:
+    return folder.stat().st_mtime

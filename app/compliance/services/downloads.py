@@ -29,7 +29,11 @@ class Download:
 
 def package_path(asked: ExportRequest) -> Path:
     """Where the finished package lies; only we can read it."""
-    return Path(settings.EXPORT_DIR) / f"{asked.pk}.zip"
+    return Path(settings.EXPORT_DIR) / f"{asked.pk}{package_suffix(asked)}"
+
+
+def package_suffix(asked: ExportRequest) -> str:
+    return ".zip.age" if asked.recipient else ".zip"
 
 
 def open_download(officer: User, export_id: UUID) -> Download:
@@ -51,4 +55,4 @@ def open_download(officer: User, export_id: UUID) -> Download:
             target=target(asked),
             parameters={"sha256": asked.sha256, "size": asked.size},
         )
-    return Download(path, f"parley-export-{asked.pk}.zip", asked.size)
+    return Download(path, f"parley-export-{asked.pk}{package_suffix(asked)}", asked.size)

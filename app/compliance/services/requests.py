@@ -15,14 +15,17 @@ from app.accounts.permissions import Permission, require
 from app.audit.actions import Action
 from app.audit.services import Target, record
 from app.compliance import access
-from app.compliance.models import ExportRequest, State
+from app.compliance.models import RECIPIENT, ExportRequest, Format, State
+from app.compliance.package import age
 from app.compliance.scope import Scope
 from app.compliance.services.looks import note_look
+from app.compliance.verify import VIEWS
 from app.encryption.fields import seal_now
 from app.errors import Conflict, Denied, Invalid, NotFound
 
 BUILD_TASK = "compliance.build_export"
 LONGEST_REASON = 1000
+NO_RECIPIENT = "This is not an age key. It begins with age1 and has 62 characters."
 MOST_NAMED = 500
 
 log = structlog.get_logger(__name__)
@@ -37,6 +40,7 @@ class Preview:
     deleted: int
     membership: int
     reactions: int
+    attachments: int
     reads: int
     other: int
 
@@ -46,7 +50,8 @@ class Preview:
 
     @property
     def entries(self) -> int:
-        return self.versions + self.membership + self.reactions + self.reads + self.other
+        listed = self.membership + self.reactions + self.attachments + self.reads
+        return self.versions + listed + self.other
 
 
 def preview_export(officer: User, scope: Scope) -> Preview:
@@ -58,16 +63,17 @@ def preview_export(officer: User, scope: Scope) -> Preview:
     def number(actions: Iterable[Action]) -> int:
         return sum(counted.pop(action, 0) for action in actions)
 
-    def of(*prefixes: str) -> list[Action]:
-        return [action for action in Action if action.value.startswith(prefixes)]
+    def view(name: str) -> list[Action]:
+        return [action for action in Action if action.value.startswith(VIEWS[f"{name}.jsonl"])]
 
     return Preview(
         sent=number([Action.MESSAGE_SENT]),
         edited=number([Action.MESSAGE_EDITED]),
         deleted=number([Action.MESSAGE_DELETED]),
-        membership=number(of("member:")),
-        reactions=number(of("reaction:")),
-        reads=number(of("trail:", "names:", "message:disclosed", "export:downloaded")),
+        membership=number(view("membership")),
+        reactions=number(view("reactions")),
+        attachments=number(view("attachments")),
+        reads=number(view("reads")),
         other=sum(counted.values()),
     )
 
@@ -92,10 +98,22 @@ def check_scope(officer: User, scope: Scope) -> None:
 
 
 @transaction.atomic
-def request_export(officer: User, *, scope: Scope, reason: str) -> ExportRequest:
-    """Ask for an export. Raises Denied, Invalid."""
+def request_export(
+    officer: User,
+    *,
+    scope: Scope,
+    reason: str,
+    formats: Iterable[str] = (Format.CSV,),
+    recipient: str = "",
+) -> ExportRequest:
+    """Ask for an export, encrypted to the age key `recipient` if one is given.
+
+    Raises Denied, Invalid.
+    """
     check_scope(officer, scope)
-    reason = reason.strip()
+    reason, recipient = reason.strip(), recipient.strip()
+    if recipient and (len(recipient) > RECIPIENT or not age.is_recipient(recipient)):
+        raise Invalid(fields={"recipient": [NO_RECIPIENT]})
     if not 1 <= len(reason) <= LONGEST_REASON or "\0" in reason:
         raise Invalid(fields={"reason": [f"Give a reason, in 1 to {LONGEST_REASON} characters."]})
     asked = ExportRequest(
@@ -105,6 +123,8 @@ def request_export(officer: User, *, scope: Scope, reason: str) -> ExportRequest
         people=scope.document()["people"],
         since=scope.since,
         until=scope.until,
+        formats=[item.value for item in Format if item in set(formats)],
+        recipient=recipient,
         reason=reason,
         requester=officer,
     )
@@ -113,7 +133,11 @@ def request_export(officer: User, *, scope: Scope, reason: str) -> ExportRequest
         organization=officer.organization_id,
         actor=officer.actor,
         target=target(asked),
-        parameters={"scope": scope.document()},
+        parameters={
+            "scope": scope.document(),
+            "formats": asked.formats,
+            "recipient": recipient or None,
+        },
         after={
             "state": State.REQUESTED.value,
             "reason": seal_now(asked, "reason").commitment.hex(),

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from app.accounts import access as accounts
 from app.accounts.models import User
@@ -15,7 +15,8 @@ from app.accounts.permissions import Permission
 from app.audit import access as audit
 from app.compliance import access, services
 from app.compliance.downloading import file_answer
-from app.compliance.models import ExportRequest, State
+from app.compliance.models import ExportRequest, Format, State
+from app.compliance.program import program
 from app.compliance.scope import Scope
 from app.errors import Conflict, Denied, Invalid
 from app.web.officer_forms import ReasonForm, ScopeForm
@@ -47,12 +48,11 @@ def ask(request: HttpRequest, user: User) -> HttpResponse:
     form = ScopeForm(given or None, people=people, conversations=conversations)
     if step not in {"preview", "request"} or not form.is_valid():
         return _scope_page(request, form, people, conversations)
-    reason = ReasonForm(request.POST if step == "request" else None)
+    key = {"recipient": access.last_recipient(user)}
+    reason = ReasonForm(request.POST if step == "request" else None, initial=key)
     if reason.is_valid():
         try:
-            asked = services.request_export(
-                user, scope=form.scope(), reason=reason.cleaned_data["reason"]
-            )
+            asked = services.request_export(user, scope=form.scope(), **reason.cleaned_data)
         except Invalid as error:
             reason.blame(error, "reason")
         else:
@@ -99,10 +99,25 @@ def export(request: HttpRequest, user: User, export_id: UUID) -> HttpResponse:
         "may_decide": open_ and not mine,
         "may_withdraw": open_ and mine,
         "again": _again(asked),
-        "key": access.verifier_key(user),
+        "commands": _commands(asked, access.verifier_key(user)),
+        "program_sha256": program().sha256,
         "counts": _counts(asked.counts),
+        "formats": [Format(name).label for name in asked.formats],
+        "partial": [_item(item, names) for item in asked.partial_items],
     }
     return render(request, "web/export.html", shown)
+
+
+@require_safe
+def verifier(request: HttpRequest) -> HttpResponse:
+    """The program that checks packages, for whoever has to, signed in or not."""
+    found = program()
+    response = HttpResponse(found.text, content_type="text/x-python; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="verify.py"'
+    response["Cache-Control"] = "public, max-age=300"
+    response["ETag"] = f'"{found.sha256}"'
+    response["X-Content-SHA256"] = found.sha256
+    return response
 
 
 @require_POST
@@ -177,11 +192,30 @@ def _counts(counts: dict[str, int]) -> list[tuple[str, int]]:
         "versions": "Versions of messages",
         "membership": "Changes of membership",
         "reactions": "Reactions",
+        "attachments": "Files",
+        "calls": "Voice calls",
+        "holds": "Legal holds",
         "reads": "Privileged looks",
         "entries": "Entries of the trail",
         "conversations": "Conversations",
         "people": "People",
         "leaves": "Leaves of the log",
+        "texts_erased": "Texts erased on purpose",
         "texts_missing": "Texts that could not be opened",
+        "files_missing": "Files that could not be put in",
     }
     return [(label, counts[name]) for name, label in words.items() if counts.get(name)]
+
+
+def _commands(asked: ExportRequest, key: str | None) -> str:
+    """What to type to check the package."""
+    name = f"parley-export-{asked.pk}.zip"
+    opened = [f"age -d -i YOUR-KEY-FILE {name}.age > {name}"] if asked.recipient else []
+    return "\n".join([*opened, f"python verify.py {name} --key '{key}'"])
+
+
+def _item(item: dict[str, Any], names: Names) -> dict[str, Any]:
+    """A conversation that is not complete, in words."""
+    where = item["conversation"]
+    name = names.conversation(UUID(where)) if where else "Outside of conversations"
+    return {**item, "name": name}

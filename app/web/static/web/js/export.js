@@ -12,6 +12,7 @@ const STAGES = {
   '': 'Waiting for a worker',
   sealing: 'Waiting until the log has sealed the approval',
   reading: 'Reading the log',
+  formatting: 'Writing the tables and pages',
   logging: 'Waiting until the log holds the manifest',
   checking: 'Checking the package',
 };
