@@ -107,6 +107,8 @@ NOT_SHOWN_HERE: dict[str, str] = {
     "POST api/compliance/holds/<uuid:hold>/release": _STATE,
     "POST api/compliance/holds/<uuid:hold>/keep": _STATE,
     "POST api/compliance/erasures": "takes a month that no other request covers",
+    "POST holds/<uuid:hold_id>/release": _STATE,
+    "POST holds/<uuid:hold_id>/keep": _STATE,
     "POST people/<uuid:person_id>/enable": _STATE,
     "POST exports/<uuid:export_id>/download": _STATE,
 }

@@ -169,6 +169,7 @@ PAGES = [
     Row("GET", "who-may-read", page(SIGNED_IN)),
     Row("GET", "conversations", page(OFFICERS)),
     Row("GET", "conversations/<uuid:conversation_id>", page(OFFICERS_OF_IT)),
+    Row("POST", "conversations/<uuid:conversation_id>", page(OFFICERS_OF_IT), READING),
     # A reading serves the officer who gave the reason, and no other.
     Row("GET", "readings/<uuid:reading_id>", page((401, 403, 404, 403, 403, 404, 403))),
     Row("GET", "holds", page(OFFICERS)),
