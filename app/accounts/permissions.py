@@ -21,6 +21,8 @@ class Permission(StrEnum):
     """Change roles, disable and enable; see addresses."""
     INVITATIONS_MANAGE = "invitations:manage"
     """Make, list and revoke invitations."""
+    SETTINGS_MANAGE = "settings:manage"
+    """See and change what holds for the whole organization."""
     CONVERSATIONS_CREATE = "conversations:create"
     """Start a conversation."""
     CONVERSATIONS_JOIN = "conversations:join"
@@ -66,7 +68,12 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
         Permission.HOLDS_MANAGE,
         Permission.ERASURES_MANAGE,
     },
-    Role.ADMINISTRATOR: _EVERYONE | {Permission.PEOPLE_MANAGE, Permission.INVITATIONS_MANAGE},
+    Role.ADMINISTRATOR: _EVERYONE
+    | {
+        Permission.PEOPLE_MANAGE,
+        Permission.INVITATIONS_MANAGE,
+        Permission.SETTINGS_MANAGE,
+    },
 }
 
 

@@ -2,8 +2,11 @@ from django.urls import path
 
 from app.chat import views
 from app.chat.attachments import views as attachments
+from app.chat.search import views as search
 
 urlpatterns = [
+    path("search", search.SearchView.as_view(), name="search"),
+    path("search/index", search.IndexView.as_view(), name="search-index"),
     path("conversations", views.ConversationsView.as_view(), name="conversations"),
     path(
         "conversations/<uuid:conversation>", views.ConversationView.as_view(), name="conversation"

@@ -268,6 +268,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire-exports": {"task": "compliance.expire_exports", "schedule": 3600},
     "tidy-accounts": {"task": "accounts.tidy", "schedule": 3600},
     "tidy-attachments": {"task": "chat.tidy_attachments", "schedule": 3600},
+    "work-on-search-indexes": {"task": "chat.work_on_search_indexes", "schedule": 60},
     "prune-streams": {"task": "realtime.prune", "schedule": 3600},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -107,6 +107,10 @@ API = [
     Row("GET", "api/audit/receipts/<str:leaf_hash>", OWN_ORGANIZATION),
     Row("GET", "api/audit/logs/<uuid:organization>/checkpoint", OWN_ORGANIZATION),
     Row("GET", "api/audit/logs/<uuid:organization>/tile/<path:tile>", OWN_ORGANIZATION),
+    # Foreigners search as well: each their own conversations.
+    Row("POST", "api/search", SIGNED_IN, {"query": "ward"}),
+    Row("GET", "api/search/index", ADMINISTRATORS),
+    Row("PUT", "api/search/index", ADMINISTRATORS, {"on": True}),
     Row("GET", "api/compliance/trail", OFFICERS),
     Row("GET", "api/compliance/trail/<int:entry>", OFFICERS_OF_IT),
     Row("GET", "api/compliance/exports", OFFICERS),

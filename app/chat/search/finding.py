@@ -8,7 +8,7 @@ it ends early, the answer says from where to go on.
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -39,6 +39,21 @@ class Place(NamedTuple):
     at: datetime
     id: UUID
 
+    def __str__(self) -> str:
+        """For a client to hand back: microseconds since 1970 and the id, in hex."""
+        return f"{(self.at - _EPOCH) // _MICROSECOND:x}-{self.id.hex}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Place":
+        """Raises ValueError."""
+        moment, id_ = text.split("-")
+        at = _EPOCH + _MICROSECOND * int(moment, 16)
+        return cls(at, UUID(id_))
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
 
 LATEST = Place(datetime.max.replace(tzinfo=UTC), UUID(int=2**128 - 1))
 EARLIEST = Place(datetime.min.replace(tzinfo=UTC), UUID(int=0))
@@ -52,7 +67,7 @@ class Criteria:
     """
 
     phrases: Sequence[Phrase] = ()
-    authors: Collection[UUID] | None = None
+    authors: frozenset[UUID] | None = None
     since: datetime | None = None
     until: datetime | None = None
 

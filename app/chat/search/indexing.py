@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
+from django.db.models import Model
+
 from app.chat.access import present_versions
 from app.chat.models import Message, MessageVersion
 from app.chat.search.models import IndexState, SearchIndex, SearchTokens
@@ -47,7 +49,14 @@ def index_again(messages: Collection[UUID]) -> int:
     return len(made)
 
 
-def forget_keys(conversation: UUID, keys: Collection[UUID]) -> None:
+def index_resealed(model: type[Model], pks: Collection[UUID]) -> None:
+    """Index again what was in the index, where these rows were sealed under other keys."""
+    if model is MessageVersion:
+        indexed = SearchTokens.objects.filter(message__versions__in=pks).distinct()
+        index_again(list(indexed.values_list("pk", flat=True)))
+
+
+def forget_keys(conversation: UUID | None, keys: Collection[UUID]) -> None:
     """Delete what is indexed under destroyed keys: nobody could look it up any more."""
     SearchTokens.objects.filter(conversation_id=conversation, key_id__in=keys).delete()
 

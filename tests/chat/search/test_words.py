@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.chat.search.words import excerpt, folded, index_words, look_up, says, words_of
@@ -52,6 +52,7 @@ def test_neighbours_in_a_script_without_spaces_are_indexed_as_pairs() -> None:
     assert look_up([("中", "文"), ("ward",)]) == ["ward", "中文"]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     text=texts, words=st.lists(st.lists(st.sampled_from(SOME), min_size=1), min_size=1, max_size=3)
 )
@@ -67,11 +68,13 @@ def test_the_index_holds_every_word_that_is_looked_up_for_a_text_that_says_it(
         assert index_words(text).issuperset(look_up(phrases))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=texts)
 def test_folding_twice_changes_nothing(text: str) -> None:
     assert folded(folded(text)) == folded(text)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=texts, word=st.sampled_from(SOME))
 def test_an_excerpt_is_a_part_of_the_text_and_marks_what_was_looked_for(
     text: str, word: str

@@ -1,0 +1,142 @@
+"""The index is turned off and on while people go on talking, and searching finds all the while."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection, transaction
+
+from app.accounts.models import User
+from app.audit.models import Entry
+from app.chat import services
+from app.chat.search import access, finding, switch
+from app.chat.search.models import IndexState, SearchIndex, SearchTokens
+from app.errors import Denied
+from tests.chat.search.looking import texts
+from tests.chat.talk import room, say
+from tests.live import LiveDatabase
+
+pytestmark = pytest.mark.usefixtures("live_db")
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(switch, "BATCH", 3)
+    monkeypatch.setattr(finding, "NEWEST", 2)
+
+
+def test_off_and_on_again_is_found_at_every_step(alice: User, bob: User, ada: User) -> None:
+    ward = room(alice, bob)
+    said = [f"bed {number}" for number in range(8)]
+    sent = [say(alice, ward, text) for text in said]
+    expected = said[::-1]
+    assert texts(bob, "bed") == expected
+
+    switch.switch_index(by=ada, on=False)
+    while True:
+        assert texts(bob, "bed") == expected
+        if switch.progress(ada).state != IndexState.CLEARING:
+            break
+        switch.work_on_indexes(batches=1)
+    assert not SearchTokens.objects.exists()
+    expected.insert(0, "bed while off")
+    say(bob, ward, "bed while off")
+    assert not SearchTokens.objects.exists()
+
+    switch.switch_index(by=ada, on=True)
+    expected.insert(0, "bed while building")
+    say(bob, ward, "bed while building")
+    services.edit_message(editor=alice, message_id=UUID(sent[0].id), body="cot 0", revision=1)
+    expected.remove("bed 0")
+    while True:
+        assert texts(bob, "bed") == expected
+        assert texts(bob, "cot") == ["cot 0"]
+        if switch.progress(ada).state != IndexState.BUILDING:
+            break
+        switch.work_on_indexes(batches=1)
+    assert SearchTokens.objects.count() == 10
+    assert switch.progress(ada) == switch.Progress(IndexState.COMPLETE, 10, 10)
+
+
+def test_the_index_is_what_finds_older_messages(alice: User, bob: User) -> None:
+    ward = room(alice, bob)
+    for number in range(5):
+        say(alice, ward, f"bed {number}")
+    SearchTokens.objects.all().delete()
+    assert texts(bob, "bed") == ["bed 4", "bed 3"]  # the newest alone are opened unasked
+
+
+def test_turning_it_is_in_the_trail_and_for_administrators_alone(
+    alice: User, olga: User, ada: User
+) -> None:
+    for somebody in (alice, olga):
+        with pytest.raises(Denied):
+            switch.switch_index(by=somebody, on=False)
+        with pytest.raises(Denied):
+            switch.progress(somebody)
+    switch.switch_index(by=ada, on=False)
+    switch.switch_index(by=ada, on=False)
+    (entry,) = Entry.objects.filter(action_name="organization:changed")
+    assert entry.document["before"] == {"search_index": True}
+    assert entry.document["after"] == {"search_index": False}
+
+
+def test_a_message_whose_sender_knew_of_no_index_is_in_it_all_the_same(
+    alice: User, bob: User, ada: User, live_db: LiveDatabase
+) -> None:
+    """Sent before the switch, committed after the build had begun: the build waits for it."""
+    ward = room(alice, bob)
+    switch.switch_index(by=ada, on=False)
+    switch.work_on_indexes()
+    sent, turned = threading.Event(), threading.Event()
+
+    def send_slowly() -> None:
+        try:
+            with transaction.atomic():
+                say(alice, ward, "bed sent meanwhile")
+                sent.set()
+                turned.wait(20)
+        finally:
+            connection.close()
+
+    sender = threading.Thread(target=send_slowly)
+    sender.start()
+    assert sent.wait(20)
+    switch.switch_index(by=ada, on=True)
+
+    def build() -> None:
+        try:
+            switch.work_on_indexes()
+        finally:
+            connection.close()
+
+    builder = threading.Thread(target=build)
+    builder.start()
+    builder.join(0.5)  # it has had its time to be too early
+    turned.set()
+    sender.join()
+    builder.join()
+    assert SearchTokens.objects.count() == 1
+
+
+def test_the_api_says_how_far_it_is(ada: User, api: Callable[[User], Any], alice: User) -> None:
+    say(alice, room(alice), "bed")
+    client = api(ada)
+    assert client.get("/api/search/index").json() == {
+        "on": True, "state": "complete", "done": 0, "total": 0,
+    }  # fmt: skip
+    answer = client.put("/api/search/index", {"on": False}, content_type="application/json")
+    assert answer.json() == {"on": False, "state": "clearing", "done": 0, "total": 1}
+    assert not access.search(alice, access.Wanted(finding.Criteria())).indexed
+
+
+def test_another_organization_keeps_its_index(alice: User, eve: User, ada: User) -> None:
+    say(alice, room(alice), "bed")
+    say(eve, room(eve), "bed")
+    switch.switch_index(by=ada, on=False)
+    switch.work_on_indexes()
+    assert SearchTokens.objects.count() == 1
+    assert SearchIndex.objects.count() == 1
+    assert texts(eve, "bed") == ["bed"]
