@@ -14,6 +14,7 @@ from dev.state import PROJECT
 
 BIN = Path(sys.executable).parent
 _NODE = 20
+_GO_MOD = Path("/usr/share/gocode/src/golang.org/x/mod/sumdb")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -60,7 +61,7 @@ def test(arguments: list[str]) -> int:
         if code:
             print(result.output)
     sys.stdout.flush()
-    command = [sys.executable, "-m", "pytest", *_browser_selection()]
+    command = [sys.executable, "-m", "pytest", *_selection()]
     if not arguments:
         command += ["-n", str(min(os.cpu_count() or 2, 4)), "--dist", "loadgroup"]
     return subprocess.call([*command, *arguments], cwd=PROJECT) or code
@@ -115,11 +116,17 @@ def _packages_are_current() -> bool:
     return installed.exists() and installed.stat().st_mtime >= wanted.stat().st_mtime
 
 
-def _browser_selection() -> list[str]:
-    if any(map(shutil.which, _BROWSERS)):
-        return []
-    _must_not_be_missing("Chromium", "apt-get install chromium", "the browser tests")
-    return ["-m", "not browser"]
+def _selection() -> list[str]:
+    """Which tests are left out, because what they need is not on this machine."""
+    left_out = []
+    if not any(map(shutil.which, _BROWSERS)):
+        _must_not_be_missing("Chromium", "apt-get install chromium", "the browser tests")
+        left_out.append("not browser")
+    if not (shutil.which("go") and _GO_MOD.is_dir()):
+        packages = "apt-get install golang-go golang-golang-x-mod-dev"
+        _must_not_be_missing("Go with golang.org/x/mod", packages, "what Go's verifier says")
+        left_out.append("not go")
+    return ["-m", " and ".join(left_out)] if left_out else []
 
 
 def _must_not_be_missing(what: str, remedy: str, left_out: str) -> None:
