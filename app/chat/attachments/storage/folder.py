@@ -32,7 +32,7 @@ class FolderStorage:
         path = self._path(name)
         draft = self._root / _UNFINISHED / uuid4().hex
         with self._faults(name):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(path.parent)
             try:
                 _write(draft, data)
                 # A link, not a rename: it refuses to replace what is there.
@@ -66,7 +66,7 @@ class FolderStorage:
     def _sweep(self) -> None:
         """Once a process: what others did not finish long ago."""
         unfinished = self._root / _UNFINISHED
-        unfinished.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(unfinished)
         for draft in unfinished.iterdir():
             if time.time() - draft.stat().st_mtime > _ABANDONED:
                 draft.unlink(missing_ok=True)
@@ -90,6 +90,13 @@ class FolderStorage:
             told = errno.errorcode.get(error.errno or 0, "OSError")
             where = f"file://{self._root}"
             raise StorageFailed(reason, where=where, name=name, detail=told) from error
+
+
+def _make_private(folder: Path) -> None:
+    """With all that is missing above it: `mkdir` gives its mode to the last folder alone."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _write(path: Path, data: bytes) -> None:

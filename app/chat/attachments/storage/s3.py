@@ -1,17 +1,24 @@
 """Anything that speaks S3: Amazon's, MinIO, Ceph. Credentials come from boto3's own chain."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ResponseStreamingError,
+)
 
 from app.chat.attachments.storage.faults import Missing, Reason, StorageFailed
 
 _CONFIG = Config(
     connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3}
 )
+_READS = 3
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
 # 412 where it exists, 409 where somebody else is putting it at this moment.
 _TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict"}
@@ -52,8 +59,15 @@ class S3Storage:
 
     def get(self, name: str) -> bytes:
         with self._faults(name):
-            found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
-            return found["Body"].read()
+            for _ in range(_READS - 1):
+                # boto3 tries requests again, but not answers that break off.
+                with suppress(ResponseStreamingError, IncompleteReadError):
+                    return self._read(name)
+            return self._read(name)
+
+    def _read(self, name: str) -> bytes:
+        found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
+        return found["Body"].read()
 
     def delete(self, name: str) -> None:
         with self._faults(name):
