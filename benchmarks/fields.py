@@ -30,14 +30,14 @@ ROWS, INSERTS = 5000, 7
 Work = Callable[[], object]
 
 
-def measure() -> Iterator[Figure]:
+def measure(scale: float) -> Iterator[Figure]:
     with running_stack().fresh_database() as database:
         live = LiveDatabase(database)
         make_tables(database.owner_url)
         with live.acting_as("app"):
             for name, works in _works():
-                yield from _compared(name, _interleaved(works))
-            yield from _bulk()
+                yield from _compared(name, _interleaved(works, int(ROUNDS * scale) or 1))
+            yield from _bulk(int(ROWS * scale))
 
 
 def _works() -> Iterator[tuple[str, Mapping[str, Work]]]:
@@ -85,15 +85,15 @@ def _works() -> Iterator[tuple[str, Mapping[str, Work]]]:
     )
 
 
-def _interleaved(works: Mapping[str, Work]) -> dict[str, list[float]]:
+def _interleaved(works: Mapping[str, Work], rounds: int) -> dict[str, list[float]]:
     """Microseconds of each, over batches that take turns, so that a busy machine is fair."""
     seen: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(BATCHES):
         for name, work in works.items():
             start = time.thread_time()
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 work()
-            seen[name].append((time.thread_time() - start) / ROUNDS * 1e6)
+            seen[name].append((time.thread_time() - start) / rounds * 1e6)
     return seen
 
 
@@ -107,15 +107,15 @@ def _compared(verb: str, seen: dict[str, list[float]]) -> Iterator[Figure]:
         yield Figure(f"{verb} {name}", "times bare AES-GCM", ratios, limit, "at most")
 
 
-def _bulk() -> Iterator[Figure]:
+def _bulk(count: int) -> Iterator[Figure]:
     """Rows a second of bulk_create and of reading back, beside the same rows without a seal."""
     models: dict[str, Any] = {"unsealed": Plain, "sealed": Letter}
     inserts: dict[str, list[float]] = {name: [] for name in models}
     reads: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(INSERTS):
         for name, model in models.items():
-            inserts[name].append(_insert(model))
-            reads[name].append(_read(model))
+            inserts[name].append(_insert(model, count))
+            reads[name].append(_read(model, count))
             model.objects.all().delete()
     for name in models:
         limit = 10_000.0 if name == "sealed" else None
@@ -124,22 +124,22 @@ def _bulk() -> Iterator[Figure]:
         yield Figure(f"read {name} rows and their texts", "a second", reads[name])
 
 
-def _insert(model: Any) -> float:
+def _insert(model: Any, count: int) -> float:
     organization, conversation = uuid4(), uuid4()
     start = time.perf_counter()
     rows = (
         model(organization_id=organization, conversation_id=conversation, body=TEXT)
-        for _ in range(ROWS)
+        for _ in range(count)
     )
     model.objects.bulk_create(rows, batch_size=500)
-    return ROWS / (time.perf_counter() - start)
+    return count / (time.perf_counter() - start)
 
 
-def _read(model: Any) -> float:
+def _read(model: Any, count: int) -> float:
     start = time.perf_counter()
     found = list(model.objects.all())
     if model is Letter:
         prefetch_data_keys([token(letter, "body") for letter in found])
-    if len(found) != ROWS or any(row.body != TEXT for row in found):
+    if len(found) != count or any(row.body != TEXT for row in found):
         raise SystemExit("a row does not read as it was written")
-    return ROWS / (time.perf_counter() - start)
+    return count / (time.perf_counter() - start)

@@ -46,25 +46,25 @@ JOIN audit_entry e ON e.id = l.entry_id ORDER BY 1
 """
 
 
-def measure() -> Iterator[Figure]:
+def measure(scale: float) -> Iterator[Figure]:
     stack = running_stack()
     with stack.fresh_database() as database:
         live = LiveDatabase(database)
         insert = _prepare(live)
         with live.acting_as("app"), SealerProcess.running(live, stack.redis, stack):
             _wait_until_sealed(30)
-            yield from _rates(stack, live, insert)
+            yield from _rates(stack, live, insert, max(1, round(ROUNDS * scale)))
             yield from _promise(stack, live, insert)
 
 
-def _rates(stack: Stack, live: LiveDatabase, insert: str) -> Iterator[Figure]:
+def _rates(stack: Stack, live: LiveDatabase, insert: str, rounds: int) -> Iterator[Figure]:
     scripts = {
         "the trail": f"BEGIN; {insert} {_WORK} COMMIT;",
         "no order": f"BEGIN; {insert.replace('audit_entry', 'bench_entry')} {_WORK} COMMIT;",
         "one chain": f"BEGIN; {insert} {_CHAIN} {_WORK} COMMIT;",
     }
     seen: dict[str, list[float]] = {name: [] for name in scripts}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, script in scripts.items():
             seen[name].append(_pgbench(stack.folder, live, script))
     for name, rates in seen.items():
