@@ -17,6 +17,8 @@ def main(arguments: list[str]) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.dev")
     if len(arguments) > 1:
         os.environ.setdefault("DATABASE_ROLE", ROLES.get(arguments[1], "app"))
+    # What a command prints is its answer; receipts of what it did go elsewhere.
+    os.environ.setdefault("RECEIPTS", "stderr")
     try:
         # Django would go on without settings and fail later with a riddle.
         settings.INSTALLED_APPS  # noqa: B018

@@ -85,6 +85,7 @@ class TestedProcess:
             "DATABASE_URL": self.database.app_url,
             "SEALER_DATABASE_URL": self.database.sealer_url,
             "REDIS_URL": self._redis.url,
+            "RECEIPTS": "stdout",
         }
 
     def _stop(self, how: signal.Signals) -> None:

@@ -1,10 +1,11 @@
 """Finding things in the log by leaf hash and by place, for proofs and receipts."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from app.audit.models import Entry, Leaf
+from app.audit.models import Entry, Leaf, Tree
 from app.audit.rows import rows
 
 
@@ -20,23 +21,29 @@ class PlacedEntry:
 
 
 def entry_of(organization: UUID, leaf_hash: bytes) -> int | None:
-    """The id of the organization's entry with this leaf hash, sealed or not; None: not known.
-
-    Sealed ones are found by an index. The others are hashed one by one: there are those of a
-    second, or of as long as the sealer has stood still.
-    """
+    """The id of the organization's entry with this leaf hash, sealed or not; None: not known."""
     found = Leaf.objects.filter(hash=leaf_hash, organization_id=organization)
     sealed = found.values_list("entry_id", flat=True).first()
     if sealed is not None:
         return sealed
-    waiting = rows(_WAITING, [organization, leaf_hash])
-    return waiting[0][0] if waiting else None
+    return _waiting(organization, [leaf_hash]).get(leaf_hash)
+
+
+def places(organization: UUID, leaf_hashes: Collection[bytes]) -> dict[bytes, int | None]:
+    """The index of each leaf that is under a signed root; None: waits; missing: not known."""
+    size = Tree.objects.filter(pk=organization).values_list("size", flat=True).first() or 0
+    found = Leaf.objects.filter(hash__in=leaf_hashes, organization_id=organization, index__lt=size)
+    known: dict[bytes, int | None] = {
+        bytes(hash_): index for hash_, index in found.values_list("hash", "index")
+    }
+    others = [hash_ for hash_ in leaf_hashes if hash_ not in known]
+    return dict.fromkeys(_waiting(organization, others), None) | known
 
 
 def placed_entries(organization: UUID, start: int, end: int) -> list[PlacedEntry]:
     """The entries with index in [start, end), in order."""
-    places = Leaf.objects.filter(organization_id=organization, index__gte=start, index__lt=end)
-    index_of = dict(places.values_list("entry_id", "index"))
+    leaves = Leaf.objects.filter(organization_id=organization, index__gte=start, index__lt=end)
+    index_of = dict(leaves.values_list("entry_id", "index"))
     found = Entry.objects.filter(pk__in=index_of).values_list(
         "pk", "leaf", "body", "action_name", "at"
     )
@@ -53,10 +60,22 @@ def leaf_at(organization: UUID, index: int) -> bytes | None:
     return bytes(found.hash) if found else None
 
 
+def _waiting(organization: UUID, leaf_hashes: Collection[bytes]) -> dict[bytes, int]:
+    """Ids of those of the entries without a leaf yet that have one of these leaf hashes.
+
+    They are hashed one by one: those of a second, or of as long as the sealer stands still.
+    """
+    if not leaf_hashes:
+        return {}
+    found = rows(_WAITING, [organization, list(leaf_hashes)])
+    return {bytes(hash_): entry for entry, hash_ in found}
+
+
 _WAITING = """
-SELECT e.id FROM audit_entry e
-WHERE e.organization_id = %s
-    AND (e.xid, e.id) > (coalesce((SELECT xid FROM audit_horizon), '0'),
-                         coalesce((SELECT entry_id FROM audit_horizon), 0))
-    AND sha256('\\x00'::bytea || e.leaf) = %s
+SELECT id, hash FROM (
+    SELECT e.id, sha256('\\x00'::bytea || e.leaf) AS hash FROM audit_entry e
+    WHERE e.organization_id = %s
+        AND (e.xid, e.id) > (coalesce((SELECT xid FROM audit_horizon), '0'),
+                             coalesce((SELECT entry_id FROM audit_horizon), 0))
+) AS waiting WHERE hash = ANY(%s)
 """

@@ -1,7 +1,9 @@
 """Jobs of the trail: the heartbeat that shows it lives, and its regular verification."""
 
 from datetime import timedelta
+from uuid import UUID
 
+import structlog
 from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
@@ -9,10 +11,12 @@ from django.utils import timezone
 from app.audit.access import organizations, unverified_since
 from app.audit.actions import Action
 from app.audit.anchoring import bring, claim_due
+from app.audit.receipt_check import Told, check
 from app.audit.services import INSTALLATION, SYSTEM, Record, Target, record_many
 from app.audit.verification import remember, verify_everywhere
 
 VERIFY_EVERY = timedelta(hours=6)
+log = structlog.get_logger(__name__)
 
 
 @shared_task(name="audit.heartbeat")
@@ -44,3 +48,12 @@ def anchor_due() -> None:
 def anchor(anchor_id: int) -> None:
     """Bring a log's last checkpoint to one anchor."""
     bring(anchor_id)
+
+
+@shared_task(name="audit.check_receipts")
+def check_receipts(organization: str, leaf_hashes: list[str]) -> None:
+    """Ask whether these receipts (hex) are in the log, for whoever collects them; what is not
+    known to it any more raises the alarm in our own logs."""
+    given = [Told(UUID(organization), bytes.fromhex(leaf_hash)) for leaf_hash in leaf_hashes]
+    for lost in check(given).unknown:
+        log.critical("receipt_not_in_the_log", leaf_hash=lost.leaf_hash.hex(), log=organization)

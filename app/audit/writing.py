@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connections
 
 from app.audit import body as bodies
-from app.audit import leaves
+from app.audit import leaves, receipts
 from app.audit.actions import Action
 from app.audit.context import Actor, Origin, current_origin
 
@@ -78,7 +78,8 @@ class Written(NamedTuple):
 
 
 def write(records: Sequence[Record], *, using: str) -> list[Written]:
-    """Insert the records, in order, and return them with their ids.
+    """Insert the records, in order, and return them with their ids; receipts are told after
+    the commit.
 
     Raises OutsideTransaction outside `transaction.atomic`, NotCanonical for values that have no
     canonical form.
@@ -88,6 +89,7 @@ def write(records: Sequence[Record], *, using: str) -> list[Written]:
     written: list[Written] = []
     for start in range(0, len(records), _BATCH):
         written += _insert(records[start : start + _BATCH], using)
+    receipts.announce(written, using=using)
     return written
 
 

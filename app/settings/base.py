@@ -18,6 +18,7 @@ from app.settings.env import (
     mail_server,
     natural,
     postgresql,
+    receipts_stream,
     redis_url,
     some_words,
     storage_url,
@@ -100,6 +101,8 @@ if ANCHOR_MAIL:
     EMAIL_USE_SSL, EMAIL_USE_TLS = _MAIL.get("USE_SSL"), _MAIL.get("USE_TLS")
     EMAIL_TIMEOUT = 15  # seconds
     DEFAULT_FROM_EMAIL = env.required("MAIL_FROM", str, why="the address that our mail comes from")
+# Where a receipt of each entry is told: a line of JSON with its leaf hash. stdout, stderr, off.
+RECEIPTS = env.optional("RECEIPTS", receipts_stream, default="stdout")
 # How many proxies of ours append to X-Forwarded-For; 0: nobody is believed.
 TRUSTED_PROXY_COUNT = env.optional("TRUSTED_PROXY_COUNT", natural, default=0)
 

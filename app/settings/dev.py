@@ -16,6 +16,7 @@ _ROLE = env.optional("DATABASE_ROLE", database_role, default="app")
 env.fall_back_to_files(_STATE / "env", _STATE / f"env.{_ROLE}")
 
 from app.settings.base import *  # noqa: E402, F403
+from app.settings.base import RECEIPTS  # noqa: E402
 
 if env.problems:
     env.problems.append("run `make run` once: it makes what is missing for development")
@@ -26,4 +27,4 @@ DEBUG = env.optional("DEBUG", flag, default=False)
 # Static files straight from the source folders, as they are now.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
-LOGGING = configure(as_json=False, with_messages=DEBUG)
+LOGGING = configure(as_json=False, with_messages=DEBUG, receipts=RECEIPTS)

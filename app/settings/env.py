@@ -161,6 +161,13 @@ def loopback(value: str) -> str:
     return value
 
 
+def receipts_stream(value: str) -> str:
+    """`stdout`, `stderr` or `off`."""
+    if value not in {"stdout", "stderr", "off"}:
+        raise ValueError("no such stream")
+    return value
+
+
 def redis_url(value: str) -> str:
     """`redis://host:port/number`, or `rediss://` for TLS."""
     parts = urlsplit(value)

@@ -38,8 +38,11 @@ def where_it_came_from(_: WrappedLogger, __: str, event: EventDict) -> EventDict
     return event
 
 
-def configure(*, as_json: bool, with_messages: bool) -> dict[str, Any]:
-    """Set structlog up, and return Django's LOGGING, so that both write the same lines."""
+def configure(*, as_json: bool, with_messages: bool, receipts: str = "stdout") -> dict[str, Any]:
+    """Set structlog up, and return Django's LOGGING, so that both write the same lines.
+
+    `receipts`: where the trail's receipts go, as lines of JSON: stdout, stderr or off.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -70,9 +73,17 @@ def configure(*, as_json: bool, with_messages: bool) -> dict[str, Any]:
                     *last,
                     *_renderers(as_json=as_json, with_messages=with_messages),
                 ],
-            }
+            },
+            "receipts": {"format": "%(message)s"},
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "lines"},
+            "receipts": {
+                "class": "logging.StreamHandler",
+                "formatter": "receipts",
+                "stream": "ext://sys.stderr" if receipts == "stderr" else "ext://sys.stdout",
+            },
+        },
         "root": {"handlers": ["stderr"], "level": "INFO"},
         "loggers": {
             # Django would add its own console handler and mail the administrators.
@@ -83,6 +94,11 @@ def configure(*, as_json: bool, with_messages: bool) -> dict[str, Any]:
             # It logs each query with its parameters at DEBUG.
             "django.db.backends": {"level": "WARNING"},
             "daphne": {"level": "WARNING"},
+            "app.audit.receipts": {
+                "handlers": ["receipts"],
+                "propagate": False,
+                "level": "CRITICAL" if receipts == "off" else "INFO",
+            },
         },
     }
 

@@ -14,7 +14,7 @@ for _name, _why in {
     env.required(_name, str, why=_why)
 
 from app.settings.base import *  # noqa: E402, F403
-from app.settings.base import BASE_DIR, DATABASES, TRUSTED_PROXY_COUNT  # noqa: E402
+from app.settings.base import BASE_DIR, DATABASES, RECEIPTS, TRUSTED_PROXY_COUNT  # noqa: E402
 
 CSRF_TRUSTED_ORIGINS: list[str] = env.optional("CSRF_TRUSTED_ORIGINS", words, default=[])
 _SENTRY_DSN = env.optional("SENTRY_DSN", str, default="")
@@ -47,7 +47,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "app.web.staticfiles.HashedFiles"},
 }
 
-LOGGING = configure(as_json=True, with_messages=False)
+LOGGING = configure(as_json=True, with_messages=False, receipts=RECEIPTS)
 
 if _SENTRY_DSN:
     sentry_sdk.init(

@@ -16,12 +16,14 @@ env.fall_back_to(
         "FIELD_ENCRYPTION_KEY": "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=",
         "AUDIT_PSEUDONYM_KEY": "YXVkaXQtcHNldWRvbnltLWtleS1mb3ItdGVzdHMtMDE=",
         "BLIND_INDEX_KEY": "YmxpbmQtaW5kZXgta2V5LWZvci10ZXN0cy0wMTIzNDU=",
+        "RECEIPTS": "off",
         "JWT_SIGNING_KEY": "signs-tokens-in-tests-" * 4,
         "KEY_ENCRYPTION_KEY_FILE": "/nonexistent/key-encryption.key",
     }
 )
 
 from app.settings.base import *  # noqa: E402, F403
+from app.settings.base import RECEIPTS  # noqa: E402
 
 env.check()
 
@@ -35,4 +37,4 @@ GRAVE_PATIENCE = None
 PASSWORD_HASHERS = ["tests.passwords.QuickArgon2"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
-LOGGING = configure(as_json=True, with_messages=False)
+LOGGING = configure(as_json=True, with_messages=False, receipts=RECEIPTS)

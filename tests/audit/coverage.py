@@ -110,6 +110,8 @@ WITHOUT_ENTRY: dict[str, str] = {
     "op read": _POSITION,
     "op typing": "is kept nowhere",
     "op ping": "is kept nowhere",
+    "job audit.check_receipts": "only asks",
+    "command audit_receipts": "only asks",
     "job audit.anchor_due": "only starts audit.anchor for each anchor",
     "job compliance.resume_erasures": "only starts compliance.erase again",
     "job accounts.tidy": "drops what has expired and is refused anyway",

@@ -97,7 +97,7 @@ class LogEntriesAnswer(serializers.Serializer[Any]):
 
 
 class ProofAnswer(serializers.Serializer[Any]):
-    kind = serializers.ChoiceField(choices=["inclusion", "consistency"])
+    proves = serializers.ChoiceField(choices=["inclusion", "consistency"])
     size = serializers.IntegerField()
     root = serializers.CharField()  # type: ignore[assignment]  # declared, not the attribute
     hashes = serializers.ListField(
@@ -159,7 +159,7 @@ def body_document(entry: PlacedEntry) -> dict[str, Any]:
 
 def proof_document(proof: Proof) -> dict[str, Any]:
     return {
-        "kind": "consistency" if proof.index is None else "inclusion",
+        "proves": "consistency" if proof.index is None else "inclusion",
         "size": proof.size,
         "root": proof.root.hex(),
         "hashes": [hash_.hex() for hash_ in proof.hashes],

@@ -132,7 +132,7 @@ def test_proofs_hold_for_every_leaf_and_size(api: Api, alice: User, live_db: Liv
         asked = {"leaf_hash": hashes[index].hex()} if index % 2 else {"index": index}
         proof = client.get("/api/audit/proof", asked | {"size": size}).json()
         path, root = list(map(bytes.fromhex, proof["hashes"])), bytes.fromhex(proof["root"])
-        assert (proof["kind"], proof["index"]) == ("inclusion", index)
+        assert (proof["proves"], proof["index"]) == ("inclusion", index)
         assert merkle.inclusion_holds(hashes[index], index, size, path, root)
         assert not merkle.inclusion_holds(hashes[index - 1], index, size, path, root)
         assert (proof["checkpoint"] is not None) is (size in {300, 307})
