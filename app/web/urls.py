@@ -16,6 +16,7 @@ from app.web.views import (
 
 urlpatterns = [
     path("healthz", health.alive, name="healthz"),
+    path("verify.py", exports.verifier),
     path("", conversation.conversation),
     path("c/<uuid:conversation_id>", conversation.conversation),
     path("sign-in", accounts.sign_in),
@@ -57,4 +58,5 @@ urlpatterns = [
     path("exports/<uuid:export_id>/refuse", exports.decide, {"decision": "refuse"}),
     path("exports/<uuid:export_id>/withdraw", exports.decide, {"decision": "withdraw"}),
     path("exports/<uuid:export_id>/download", exports.download),
+    path("exports/<uuid:export_id>/package", exports.package),
 ]

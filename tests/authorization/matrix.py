@@ -150,6 +150,7 @@ API = [
 
 PAGES = [
     Row("GET", "healthz", EVERYBODY),
+    Row("GET", "verify.py", EVERYBODY),
     Row("GET", "", page(SIGNED_IN)),
     # The page is a shell; what is in the conversation comes by REST, refused above.
     Row("GET", "c/<uuid:conversation_id>", page(SIGNED_IN)),
@@ -196,4 +197,5 @@ PAGES = [
     # Refused as by REST above; the page says so on the way back to the export.
     Row("POST", "exports/<uuid:export_id>/withdraw", page((401, 403, 302, 403, 403, 404, 403))),
     Row("POST", "exports/<uuid:export_id>/download", page(OFFICERS_OF_IT)),
+    Row("GET", "exports/<uuid:export_id>/package", page(OFFICERS_OF_IT)),
 ]

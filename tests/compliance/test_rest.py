@@ -164,3 +164,42 @@ def test_a_package_that_is_gone_is_not_found(api: Api, finished: ExportRequest, 
     package_path(finished).unlink()
     assert api(olga).get(f"{BASE}/exports/{finished.pk}/download").status_code == 404
     assert not Entry.objects.filter(action_name="export:downloaded").exists()
+
+
+def test_a_cut_download_goes_on_without_another_record(
+    api: Api, finished: ExportRequest, olga: User, oscar: User
+) -> None:
+    address = f"{BASE}/exports/{finished.pk}/download"
+    whole = api(olga).get(address)
+    tag = whole["ETag"]
+    assert tag == f'"{finished.sha256}"'
+    assert whole["Accept-Ranges"] == "bytes"
+    rest = api(olga).get(address, headers={"Range": "bytes=500-", "If-Range": tag})
+    assert (rest.status_code, rest["Content-Range"]) == (206, "bytes 500-1999/2000")
+    assert rest.getvalue() == (b"PK" * 1000)[500:]
+    middle = api(olga).get(address, headers={"Range": "bytes=3-5"})
+    assert (middle.getvalue(), middle["Content-Length"]) == (b"KPK", "3")
+    other = api(olga).get(address, headers={"Range": "bytes=500-", "If-Range": '"another"'})
+    assert (other.status_code, len(other.getvalue())) == (200, 2000)
+    beyond = api(olga).get(address, headers={"Range": "bytes=2000-"})
+    assert (beyond.status_code, beyond["Content-Range"]) == (416, "bytes */2000")
+    assert Entry.objects.filter(action_name="export:downloaded").count() == 1
+    assert api(oscar).get(address, headers={"Range": "bytes=500-"}).status_code == 206
+    looks = Entry.objects.filter(action_name="export:downloaded").order_by("id")
+    assert [look.actor_id for look in looks] == [olga.pk, oscar.pk], "his first range is a download"
+
+
+def test_an_age_key_is_kept_with_the_request_and_nothing_else_is_taken_for_one(
+    api: Api, olga: User
+) -> None:
+    key = "age1auc86deztwglc769q75dg5txjh3anlw6rdsym8y5duzdezmly40ssjk34v"
+    answer = post(api(olga), "exports", {"reason": REASON, "recipient": key, "formats": ["pdf"]})
+    assert (answer.json()["recipient"], answer.json()["formats"]) == (key, ["pdf"])
+    (entry,) = Entry.objects.filter(action_name="export:requested")
+    assert entry.document["parameters"]["recipient"] == key
+    for wrong in (key[:-1], key.upper()[:-2], "ssh-ed25519 AAAA", "age1", "AGE-SECRET-KEY-1QQ"):
+        answer = post(api(olga), "exports", {"reason": REASON, "recipient": wrong})
+        assert answer.status_code == 400, wrong
+        assert "recipient" in answer.json()["error"]["fields"]
+        assert wrong not in answer.content.decode() or len(wrong) < 5
+    assert post(api(olga), "exports", {"reason": REASON, "formats": ["doc"]}).status_code == 400

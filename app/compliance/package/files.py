@@ -41,14 +41,11 @@ class HashedFile:
         self.row(compact(value))
 
     def flush(self) -> None:
-        self._file.flush()
+        if not self._file.closed:
+            self._file.flush()
 
     def close(self) -> None:
         self._file.close()
-
-    @property
-    def closed(self) -> bool:
-        return self._file.closed
 
     def described(self) -> dict[str, Any]:
         """As the manifest lists it."""
@@ -79,8 +76,7 @@ class Folder:
     def lengths(self) -> dict[str, list[int]]:
         """Bytes and rows of each file, after all of them are on their way to the disk."""
         for file in self.files.values():
-            if not file.closed:
-                file.flush()
+            file.flush()
         return {name: [file.bytes, file.rows] for name, file in self.files.items()}
 
     def take_over(self, other: Path, lengths: dict[str, list[int]]) -> None:

@@ -1,6 +1,6 @@
 """Every change in compliance, and every look that is recorded as one."""
 
-from app.compliance.services.downloads import Download, open_download
+from app.compliance.services.downloads import Download, go_on_with_download, open_download
 from app.compliance.services.erasures import (
     approve_erasure,
     preview_erasure,
@@ -28,6 +28,7 @@ __all__ = [
     "ask_release",
     "conversation_list",
     "conversation_names",
+    "go_on_with_download",
     "keep_hold",
     "look_at_entry",
     "look_at_trail",

@@ -143,7 +143,19 @@ def decide(request: HttpRequest, user: User, export_id: UUID, decision: str) -> 
 def download(request: HttpRequest, user: User, export_id: UUID) -> HttpResponse:
     """A POST, so that no browser fetches it ahead of anybody's will: it is recorded."""
     try:
-        found = services.open_download(user, export_id)
+        services.open_download(user, export_id)
+    except Conflict as error:
+        messages.error(request, error.message)
+        return HttpResponseRedirect(f"/exports/{export_id}")
+    return HttpResponseRedirect(f"/exports/{export_id}/package")
+
+
+@require_safe
+@page(requires=Permission.EXPORTS_READ)
+def package(request: HttpRequest, user: User, export_id: UUID) -> HttpResponse:
+    """What was asked for by `download`; a browser that was cut off goes on here."""
+    try:
+        found = services.go_on_with_download(user, export_id)
     except Conflict as error:
         messages.error(request, error.message)
         return HttpResponseRedirect(f"/exports/{export_id}")
