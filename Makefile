@@ -51,6 +51,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 lock: environment
 	@$(BIN)/$(COMPILE) $(upgrade) requirements-dev.txt -o requirements-dev-lock.txt
 	@$(BIN)/$(COMPILE) -c requirements-dev-lock.txt requirements.txt -o requirements-lock.txt
+	@$(BIN)/$(COMPILE) $(upgrade) tests/verifiers/sigstore.txt -o tests/verifiers/sigstore-lock.txt
 
 clean:
 	@[ ! -e .parley/venv/bin/python ] || $(BIN)/python -m dev.clean

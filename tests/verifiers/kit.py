@@ -49,7 +49,7 @@ def _save(client: Client, url: str, file: Path) -> None:
 
 
 def altered(kit: Path, name: str) -> None:
-    """Change one bit in the middle of a file, or one digit of a hash where it is JSON."""
+    """Change one bit: of a checkpoint's root, of a hash where it is JSON, else in the middle."""
     file = kit / name
     if file.suffix == ".json":
         document = json.loads(file.read_text())
@@ -58,5 +58,8 @@ def altered(kit: Path, name: str) -> None:
         file.write_text(json.dumps(document))
         return
     content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
+    is_note = name.startswith("checkpoint")
+    content[
+        content.index(b"\n", content.index(b"\n") + 1) + 9 if is_note else len(content) // 2
+    ] ^= 1
     file.write_bytes(bytes(content))
