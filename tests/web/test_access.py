@@ -2,11 +2,20 @@
 and narrow, and nothing that has to be scrolled sideways."""
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page
 
 from app.accounts.models import User
+from app.chat.models import Conversation
 from app.compliance.scope import Scope
-from app.compliance.services import request_export
+from app.compliance.services import (
+    ask_release,
+    open_conversation,
+    place_hold,
+    request_erasure,
+    request_export,
+)
+from tests.chat.talk import say
 from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.conftest import Visit
 
@@ -14,16 +23,39 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 PAGES = {
-    "alice": ["/settings", "/no-such-page", "/trail"],
+    "alice": ["/who-may-read", "/settings", "/no-such-page", "/trail"],
     "ada": ["/people", "/people/{bob}", "/invitations"],
     "olga": ["/trail", "/trail?entry=1#entry", "/exports", "/exports/new", "/exports/{export}"],
+    "oscar": [
+        "/conversations",
+        "/conversations/{ward}",
+        "/readings/{reading}",
+        "/holds",
+        "/holds/new",
+        "/holds/{hold}",
+        "/erasures",
+        "/erasures/new",
+        "/erasures/{erasure}",
+    ],
 }
 
 
 @pytest.fixture
-def names(alice: User, bob: User, ada: User, olga: User, oscar: User) -> dict[str, str]:
-    export = request_export(officer=olga, scope=Scope(), reason="A complaint.")
-    return {"bob": str(bob.pk), "export": str(export.pk)}
+def names(
+    alice: User, bob: User, ada: User, olga: User, oscar: User, ward: Conversation
+) -> dict[str, str]:
+    say(bob, ward, "Bed 12 moved.")
+    month = timezone.now().date().replace(day=1)
+    why = {"matter": "2026-114", "reason": "A complaint."}
+    made = {
+        "export": request_export(officer=olga, scope=Scope(), reason="A complaint."),
+        "erasure": request_erasure(olga, ward.pk, first=None, last=month, reason="Asked for."),
+        "reading": open_conversation(oscar, ward.pk, **why),
+        "hold": place_hold(olga, conversations=[ward.pk], people=[bob.pk], **why),
+    }
+    ask_release(olga, made["hold"].pk, reason="Settled.")
+    ids = {name: str(thing.pk) for name, thing in made.items()}
+    return ids | {"bob": str(bob.pk), "ward": str(ward.pk)}
 
 
 def examine(page: Page, path: str) -> dict[str, list[str]]:
