@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,8 @@ from app.audit import disclosure
 from app.audit.actions import Action
 from app.audit.anchors.configured import configured
 from app.audit.models import Anchor, Entry, Leaf, Tree, Verification
+
+HEARTBEAT_LATE = timedelta(hours=2)
 
 
 def leaf_hash(entry_id: int) -> bytes:
@@ -99,7 +101,8 @@ def leaves(organization: UUID, start: int, end: int) -> list[tuple[int, bytes]]:
 class VerificationState:
     """What the officer sees about the log: how large, how fresh, and whether it agreed.
 
-    `waiting` entries have no leaf yet, the oldest since `waiting_since`. `ok` is the last
+    `waiting` entries have no leaf yet, the oldest since `waiting_since`. `stands_still`: no
+    heartbeat for HEARTBEAT_LATE, though there is one every hour. `ok` is the last
     verification's result, None before the first. Each problem has code, place and message.
     """
 
@@ -109,6 +112,7 @@ class VerificationState:
     checkpoint_at: datetime | None
     checkpoint: str | None
     heartbeat_at: datetime | None
+    stands_still: bool
     ok: bool | None
     verified_at: datetime | None
     verified_size: int | None
@@ -124,6 +128,9 @@ def verification_state(organization: UUID) -> VerificationState:
     beats = Entry.objects.filter(
         organization_id=organization, action_name=Action.LOG_HEARTBEAT
     ).aggregate(last=Max("at"))
+    # A young log has lived since its first entry.
+    began = Entry.objects.filter(organization_id=organization).order_by("id").values_list("at")
+    alive = beats["last"] or next(iter(began[:1]), (None,))[0]
     return VerificationState(
         size=size or 0,
         waiting=waiting,
@@ -131,6 +138,7 @@ def verification_state(organization: UUID) -> VerificationState:
         checkpoint_at=tree.at if tree else None,
         checkpoint=tree.note if tree else None,
         heartbeat_at=beats["last"],
+        stands_still=alive is not None and datetime.now(UTC) - alive > HEARTBEAT_LATE,
         ok=last.ok if last else None,
         verified_at=last.at if last else None,
         verified_size=last.size if last else None,
@@ -142,7 +150,8 @@ def verification_state(organization: UUID) -> VerificationState:
 class AnchorState:
     """What an anchor keeps of a log: `size` leaves, since `kept_at`; None: nothing yet.
 
-    `warning`: what it keeps is not kept for certain. `problem`: why it fails, `failing_since`.
+    `warning`: what it keeps is not kept for certain. `problem`: why it fails, `failing_since`;
+    `disagrees`: it keeps another history than the log's, which is an alarm.
     """
 
     name: str
@@ -151,11 +160,12 @@ class AnchorState:
     failing_since: datetime | None = None
     problem: str = ""
     warning: str = ""
+    disagrees: bool = False
 
 
 def anchor_states(organization: UUID) -> list[AnchorState]:
     """How every configured anchor stands with the organization's log."""
-    columns = ("name", "size", "kept_at", "failing_since", "problem", "warning")
+    columns = ("name", "size", "kept_at", "failing_since", "problem", "warning", "disagrees")
     found = Anchor.objects.filter(organization_id=organization).values_list(*columns)
     states = {row[0]: AnchorState(*row) for row in found}
     names = [anchor.name for anchor in configured()]

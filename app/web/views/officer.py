@@ -41,6 +41,7 @@ def trail(request: HttpRequest, user: User) -> HttpResponse:
     shown = {
         "form": form,
         "state": state_of_log(user),
+        "anchors": audit.anchor_states(user.organization_id),
         "rows": [row(entry, found.indexes.get(entry.pk), names) for entry in found.entries],
         "entry": _chosen(request, user, names),
         "narrowed": valid and form.filter() not in {TrailFilter(), TrailFilter(rows=False)},
@@ -78,7 +79,13 @@ class LogState:
     """The state of verification in one word, with what stands behind it."""
 
     log: VerificationState
-    word: str  # good | late | unverified | bad
+    word: str  # good | late | still | unverified | bad
+
+    @property
+    def silence(self) -> int | None:
+        """Seconds since the last heartbeat."""
+        beat = self.log.heartbeat_at
+        return None if beat is None else max(0, round((timezone.now() - beat).total_seconds()))
 
     @property
     def lag(self) -> int | None:
@@ -94,6 +101,8 @@ def state_of_log(user: User) -> LogState:
         word = "bad"
     elif log.waiting_since is not None and now - log.waiting_since > LATE:
         word = "late"
+    elif log.stands_still:
+        word = "still"
     elif log.ok is None:
         word = "unverified"
     else:

@@ -1,12 +1,19 @@
 """Says how the trail is guarded and how it stands; exits with 1 if a guard is missing."""
 
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, transaction
 
 from app.audit import guards
-from app.audit.access import AnchorState, anchor_states, organizations, verification_state
+from app.audit.access import (
+    AnchorState,
+    VerificationState,
+    anchor_states,
+    organizations,
+    verification_state,
+)
 
 
 class Command(BaseCommand):
@@ -45,8 +52,20 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{organization}: {state.size} leaves, {waiting}; last verification: {verified}{at}"
             )
+            self.stdout.write(f"  {_life(state)}")
             for anchor in anchor_states(organization):
                 self.stdout.write(f"  {in_words(anchor)}")
+
+
+def _life(state: VerificationState) -> str:
+    def moment(at: datetime | None) -> str:
+        return f"{at:%Y-%m-%d %H:%M:%S}Z" if at else "none yet"
+
+    still = "; THE LOG STANDS STILL" if state.stands_still else ""
+    return (
+        f"last checkpoint: {moment(state.checkpoint_at)}; "
+        f"last heartbeat: {moment(state.heartbeat_at)}{still}"
+    )
 
 
 def in_words(anchor: AnchorState) -> str:
@@ -59,5 +78,6 @@ def in_words(anchor: AnchorState) -> str:
     if anchor.warning:
         said += f", BUT {anchor.warning}"
     if anchor.failing_since:
-        said += f"; FAILING since {anchor.failing_since:%Y-%m-%d %H:%M:%S}Z: {anchor.problem}"
+        word = "DISAGREES" if anchor.disagrees else "FAILING"
+        said += f"; {word} since {anchor.failing_since:%Y-%m-%d %H:%M:%S}Z: {anchor.problem}"
     return said
