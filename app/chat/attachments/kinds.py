@@ -37,8 +37,8 @@ _HARMLESS = PICTURES | {
     "video/mp4",
     "video/webm",
     "video/quicktime",
-    TEXT,
 }
+_NOT_IN_TEXT = bytes({*range(32)} - {*b"\t\n\f\r\x1b"})
 _ZIP = b"PK\x03\x04"
 
 
@@ -51,7 +51,7 @@ def kind_of(head: bytes, name: str) -> str:
     found = _sniffed(head, name)
     if found in _HARMLESS:
         return found
-    return TEXT if found == "" and _is_text(head) else ANYTHING
+    return TEXT if found in {"", TEXT} and _is_text(head) else ANYTHING
 
 
 def _sniffed(head: bytes, name: str) -> str:
@@ -72,7 +72,7 @@ def _sniffed(head: bytes, name: str) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    if b"\0" in head:
+    if head.translate(None, _NOT_IN_TEXT) != head:
         return False
     try:
         # Not final: the head may end within a letter.

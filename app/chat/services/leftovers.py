@@ -41,12 +41,13 @@ class Tidied:
 
 def tidy_attachments() -> Tidied:
     """Delete what nobody sent within a day, and the bytes of what was erased."""
-    now = timezone.now()
     with acting_from(Origin(request_id="tidy-attachments", method="job")):
-        for attachment_id in access.abandoned(made_before=now - UNSENT_KEPT):
-            forget(attachment_id, SYSTEM, made_before=now - UNSENT_KEPT)
+        made_before = timezone.now() - UNSENT_KEPT
+        for attachment_id in access.abandoned(made_before=made_before):
+            forget(attachment_id, SYSTEM, made_before=made_before)
         candidates = access.to_remove(
-            deleted_before=now - SETTLED, erased_in=conversations_with_destroyed_keys()
+            deleted_before=timezone.now() - SETTLED,
+            erased_in=conversations_with_destroyed_keys(),
         )
         eligible = [row for row in candidates if row.deleted_at or _is_erased(row)]
         deleted = sum(_removed(row) for row in eligible)
