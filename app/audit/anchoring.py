@@ -129,6 +129,7 @@ def _succeeded(state: models.Anchor, submission: Submission, anchor: Anchor, kep
             failures=0,
             failing_since=None,
             problem="",
+            disagrees=False,
             warning=kept.warning[:500],
         )
         record(
@@ -153,7 +154,7 @@ def _failed(state: models.Anchor, submission: Submission, error: AnchorFailed) -
         size=submission.size,
         reason=problem,
     )
-    is_news = not state.failures or (alarm and state.problem != problem)
+    is_news = not state.failures or (alarm and not state.disagrees)
     wait = min(timedelta(minutes=1) * 2 ** min(state.failures, 10), _LONGEST_WAIT)
     with transaction.atomic():
         _change(
@@ -161,6 +162,7 @@ def _failed(state: models.Anchor, submission: Submission, error: AnchorFailed) -
             failures=state.failures + 1,
             failing_since=state.failing_since or now,
             problem=problem,
+            disagrees=alarm,
             next_at=now + wait,
         )
         if is_news:

@@ -258,6 +258,7 @@ class Anchor(models.Model):
     failing_since = models.DateTimeField(null=True)
     problem = models.CharField(max_length=500, blank=True)
     warning = models.CharField(max_length=500, blank=True)
+    disagrees = models.BooleanField(default=False)
 
     class Meta:
         default_permissions = ()
