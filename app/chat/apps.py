@@ -8,6 +8,11 @@ class ChatConfig(AppConfig):
     def ready(self) -> None:
         from app.audit.net import register  # noqa: PLC0415
         from app.chat.models import Conversation, Membership  # noqa: PLC0415
+        from app.chat.search import indexing  # noqa: PLC0415
+        from app.encryption.rotation import columns  # noqa: PLC0415
+
+        columns.on_resealed.append(indexing.index_resealed)
+        columns.on_ended.append(indexing.forget_keys)
 
         register(Conversation, ["kind"], scope="pk")
         register(

@@ -51,6 +51,48 @@ def key_encryption_key_in_force(organization: UUID) -> KeyEncryptionKey | None:
     ).first()
 
 
+def open_keys(organization: UUID, conversation: UUID | None = None) -> QuerySet[DataKey]:
+    """The data keys in force, of one conversation or of all; a `conversation` of None is all."""
+    return _alive(organization, conversation).filter(closed_at=None)
+
+
+def closed_keys(organization: UUID, conversation: UUID | None = None) -> QuerySet[DataKey]:
+    """Likewise those that seal nothing new and still open what they sealed."""
+    return _alive(organization, conversation).filter(closed_at__isnull=False)
+
+
+def _alive(organization: UUID, conversation: UUID | None) -> QuerySet[DataKey]:
+    keys = DataKey.objects.filter(organization_id=organization, destroyed_at=None).order_by("id")
+    return keys if conversation is None else keys.filter(conversation_id=conversation)
+
+
+def organizations_with_keys() -> list[UUID]:
+    """Every organization that has a key encryption key."""
+    found = KeyEncryptionKey.objects.order_by("organization_id").distinct()
+    return list(found.values_list("organization_id", flat=True))
+
+
+def erased_but_alive(listed: Collection[UUID]) -> int:
+    """How many of the data keys on the list of erasures are there: a backup was restored."""
+    return DataKey.objects.filter(id__in=listed, destroyed_at=None).count()
+
+
+def superseded_keys(organization: UUID) -> QuerySet[KeyEncryptionKey]:
+    """Key encryption keys that have a successor and are still needed, the oldest first."""
+    return KeyEncryptionKey.objects.filter(
+        organization_id=organization, superseded_at__isnull=False, retired_at=None
+    ).order_by("created_at", "id")
+
+
+def data_keys_wrapped_by(kek: KeyEncryptionKey) -> QuerySet[DataKey]:
+    """The data keys that need this key encryption key to be unwrapped, by id."""
+    return (
+        DataKey.objects.select_related("key_encryption_key")
+        .filter(key_encryption_key=kek, destroyed_at=None)
+        .order_by("id")
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class KeyStatus:
     """What an operator may know of one key encryption key."""
@@ -58,6 +100,7 @@ class KeyStatus:
     organization: UUID
     key: KeyEncryptionKey
     data_keys: int
+    closed: int
     destroyed: int
     uses: int
     most_used: int
@@ -67,11 +110,17 @@ def key_status() -> list[KeyStatus]:
     """Every key encryption key with its data keys in numbers, by organization."""
     rows = KeyEncryptionKey.objects.annotate(
         total=Count("datakey"),
+        closed=Count(
+            "datakey",
+            filter=Q(datakey__closed_at__isnull=False, datakey__destroyed_at__isnull=True),
+        ),
         destroyed=Count("datakey", filter=Q(datakey__destroyed_at__isnull=False)),
         used=Sum("datakey__uses", default=0),
         most=Max("datakey__uses", default=0),
     ).order_by("organization_id", "created_at")
     return [
-        KeyStatus(row.organization_id, row, row.total, row.destroyed, row.used, row.most)
+        KeyStatus(
+            row.organization_id, row, row.total, row.closed, row.destroyed, row.used, row.most
+        )
         for row in rows
     ]

@@ -3,7 +3,8 @@
 The trail keeps salted commitments alone, so its proofs hold; what was written is gone.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import date, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -12,12 +13,13 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from app.audit.leaves import timestamp
-from app.audit.services import Action, Actor, Record, Target, record_many
+from app.audit.services import SYSTEM, Action, Actor, Record, Target, record_many
 from app.encryption import erasures, forgetting
 from app.encryption.access import data_keys_of
 from app.encryption.erasures import Listed
 from app.encryption.holds import told_of_holds
 from app.encryption.models import DataKey
+from app.encryption.rotation.columns import on_ended
 
 
 class Reason(StrEnum):
@@ -54,12 +56,49 @@ def destroy_data_keys(
         if destroyed:
             _destroy(destroyed, at)
             record_many([_entry(key, actor, reason, request) for key in destroyed])
+            _tell_of_ended(destroyed)
             _check_now()
             # Also those that a rotation emptied: a backup may hold them with their texts.
             known = erasures.listed()
             erasures.append([_listed(key, at, reason) for key in keys if key.id not in known])
     forgetting.tell(key.id for key in destroyed)
     return [key.id for key in destroyed]
+
+
+def replay_erasures(*, despite_hold: bool = False) -> int:
+    """Destroy again what the list names and a backup brought back; returns how many keys.
+
+    A hold that was released before the erasure is in the backup, too: `despite_hold` goes past
+    it, which only the owner of the tables can. Raises UnderHold, ErasureListUnusable.
+    """
+    with transaction.atomic(), told_of_holds():
+        listed = erasures.listed()
+        keys = list(DataKey.objects.filter(id__in=listed, destroyed_at=None).select_for_update())
+        if keys:
+            with _past_holds() if despite_hold else nullcontext():
+                _destroy(keys, timezone.now())
+            record_many([_entry(key, SYSTEM, Reason.REPLAY, None) for key in keys])
+            _tell_of_ended(keys)
+    forgetting.tell(key.id for key in keys)
+    return len(keys)
+
+
+@contextmanager
+def _past_holds() -> Iterator[None]:
+    """The trigger is the owner's to switch off, for this transaction alone."""
+    switch = "ALTER TABLE encryption_data_key {} TRIGGER data_key_under_legal_hold"
+    with connection.cursor() as cursor:
+        cursor.execute(switch.format("DISABLE"))
+        yield
+        cursor.execute(switch.format("ENABLE ALWAYS"))
+
+
+def _tell_of_ended(keys: list[DataKey]) -> None:
+    conversations = {key.conversation_id for key in keys}
+    for conversation in conversations:
+        ended = [key.id for key in keys if key.conversation_id == conversation]
+        for hear in on_ended:
+            hear(conversation, ended)
 
 
 def _locked(

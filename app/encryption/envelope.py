@@ -44,6 +44,11 @@ class SealError(Exception):
         self.code = code
         super().__init__(message)
 
+    def at(self, where: str) -> "SealError":
+        """The same error, which says where as well: table, row and column."""
+        self.args = (f"{where}: {self}",)
+        return self
+
     @property
     def erased(self) -> bool:
         """True when the content was erased on purpose, rather than damaged."""
@@ -182,6 +187,26 @@ def unseal(cipher: AESGCM, raw: bytes, place: bytes) -> Opened:
             Fault.REFUSED, "a sealed text was changed, or does not belong to its row"
         ) from None
     return Opened(content[SALT_BYTES:].decode(), content[:SALT_BYTES])
+
+
+def reseal(cipher: AESGCM, raw: bytes, place: bytes, successor: AESGCM, dek_id: bytes) -> str:
+    """The token of the same text at the same place under another data key, `dek_id`.
+
+    Its salt stays, and so does its commitment. Raises as `unseal`.
+    """
+    content = unseal(cipher, raw, place)
+    nonce = os.urandom(NONCE_BYTES)
+    aad = place + _LENGTH_16 + dek_id
+    body = successor.encrypt(nonce, content.salt + content.text.encode(), aad)
+    return PREFIX + _encode(dek_id + nonce + body)
+
+
+def head_of(dek_id: bytes) -> str:
+    """The 25 characters that every token of this data key begins with.
+
+    21 of them are base64 of 126 of the id's 128 bits: none of another key begins so, in practice.
+    """
+    return PREFIX + _encode(dek_id)[:21]
 
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -52,6 +52,9 @@ class SealingContext(NamedTuple):
     revision: int
 
 
+_RESTORE = " (put the row back from a backup, with its revision; `reconcile` finds all such rows)"
+_REMEDIES = {Fault.REFUSED: _RESTORE, Fault.MALFORMED: _RESTORE, Fault.UNKNOWN_KEY: _RESTORE}
+
 _handing_over: ContextVar[bool] = ContextVar("parley_handing_over_tokens", default=False)
 
 
@@ -149,8 +152,12 @@ class SealedTextField(StrictTextField[Set_contra, Get_co]):
 
     def open(self, instance: models.Model, content: Loaded) -> Known:
         """Open what was loaded, and let the instance remember it."""
-        place = self._place(instance, _context(instance))
-        known = Known(content.token, place, _open(content.token, place))
+        place = self.place_of(instance)
+        try:
+            known = Known(content.token, place, _open(content.token, place))
+        except SealError as error:
+            told = f"{self.model._meta.db_table}.{self.column} of row {instance.pk}"
+            raise error.at(told + _REMEDIES.get(error.code, "")) from error.__cause__
         instance.__dict__[self.attname] = known
         return known
 
@@ -172,10 +179,10 @@ class SealedTextField(StrictTextField[Set_contra, Get_co]):
 
     def seal(self, instance: models.Model, content: Loaded | Written | Known) -> Loaded | Known:
         """What may be stored: the token held, if it belongs here, or a new one."""
-        context = _context(instance)
-        place = self._place(instance, context)
         if isinstance(content, Loaded):
             return self._confirmed(instance, content)
+        context = _context(instance)
+        place = self._place(instance, context)
         if isinstance(content, Known):
             if content.place == place:
                 return content
@@ -198,6 +205,10 @@ class SealedTextField(StrictTextField[Set_contra, Get_co]):
             if error.erased:
                 return content  # nobody can read it, here or elsewhere
             raise
+
+    def place_of(self, instance: models.Model) -> bytes:
+        """Where the instance's text belongs: see `envelope.place_in`."""
+        return self._place(instance, _context(instance))
 
     def _place(self, instance: models.Model, context: SealingContext) -> bytes:
         if self._label is None:

@@ -79,14 +79,18 @@ class KeyRing:
                 if dek_ids is None or held.dek_id in dek_ids:
                     held.expires = 0.0
 
-    def to_seal(self, organization: UUID, conversation: UUID | None) -> HeldKey:
+    def to_seal(
+        self, organization: UUID, conversation: UUID | None, month: date | None = None
+    ) -> HeldKey:
         """The key of this conversation and month, with one use taken from it.
+
+        Another `month` than the present one is for what was sealed then and is sealed anew.
 
         Raises as `services.reserve_data_key` and `services.unwrap_data_key`.
         """
         # Integers: hashing and comparing UUIDs is done in Python, and this is a hot path.
         scope = (organization.int, -1 if conversation is None else conversation.int)
-        month = self._this_month()
+        month = month or self._this_month()
         held = self._sealing.get(scope)
         if (
             held is not None

@@ -131,6 +131,12 @@ def _stays_in_force(kek: KeyEncryptionKey) -> bool:
         return bool(cursor.rowcount)
 
 
+def key_encryption_as_configured(kek: KeyEncryptionKey, *, kms_key: str | None = None) -> bool:
+    """Whether the settings (or `kms_key`) would choose this key today."""
+    chosen = configured_key_encryption(kek.organization_id, kek.id, kms_key=kms_key)
+    return (chosen.provider, chosen.reference) == (kek.provider, kek.reference)
+
+
 def create_key_encryption_key(
     organization: UUID, *, kms_key: str | None = None
 ) -> KeyEncryptionKey:

@@ -58,7 +58,8 @@ def index_resealed(model: type[Model], pks: Collection[UUID]) -> None:
 
 def forget_keys(conversation: UUID | None, keys: Collection[UUID]) -> None:
     """Delete what is indexed under destroyed keys: nobody could look it up any more."""
-    SearchTokens.objects.filter(conversation_id=conversation, key_id__in=keys).delete()
+    if conversation is not None:
+        SearchTokens.objects.filter(conversation_id=conversation, key_id__in=keys).delete()
 
 
 def _off(organizations: Collection[UUID]) -> set[UUID]:
