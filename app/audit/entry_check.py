@@ -47,21 +47,23 @@ class EntryCheck:
 
     def __call__(self, entry: StoredEntry) -> bytes:
         """Check one; returns its leaf line as it is stored."""
-        add, place = self._report.add, f"entry {entry.id}"
         body, leaf = unescape(entry.body), unescape(entry.leaf)
         body_hash = hashlib.sha256(body).digest()
         if body_hash.hex() != entry.body_hash:
-            add(Fault.BODY_HASH, place, "its body is not the one that was hashed")
+            self._add(Fault.BODY_HASH, entry, "its body is not the one that was hashed")
         try:
             told = parse(body)
         except NotCanonical as error:
-            add(Fault.BODY_FORM, place, str(error))
+            self._add(Fault.BODY_FORM, entry, str(error))
             return leaf
         if _columns(told) != entry[1:10]:
-            add(Fault.COLUMNS, place, f"its body says otherwise: {_differing(entry, told)}")
+            self._add(Fault.COLUMNS, entry, f"its body says otherwise: {_differing(entry, told)}")
         if self._leaf_line(told, body_hash) != leaf:
-            add(Fault.LEAF_LINE, place, "its leaf line does not follow from its body")
+            self._add(Fault.LEAF_LINE, entry, "its leaf line does not follow from its body")
         return leaf
+
+    def _add(self, fault: Fault, entry: StoredEntry, message: str) -> None:
+        self._report.add(fault, f"entry {entry.id}", message)
 
     def _leaf_line(self, body: Body, body_hash: bytes) -> bytes | None:
         actor = body.actor

@@ -4,6 +4,7 @@ Believes nothing that it can compute: bodies, leaf lines, hashes, nodes, tree, s
 Reads one snapshot, in constant memory, while the log goes on being written.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -106,19 +107,25 @@ class _Rebuilding:
     def run(self) -> None:
         checkpoints = _Checkpoints(stream(_CHECKPOINTS, [self._organization]))
         expected = 0
+        stop = self._next_stop(checkpoints)
         for page in self._pages():
             for index, hash_ in page:
                 if index != expected:
                     self._out_of_order(expected, index)
                 expected = index + 1
                 self._hashes.append(hash_)
-                known = self._known[0].size if self._known else None
-                if expected in (checkpoints.next_size, known):
+                if expected >= stop:
                     self._reach(expected, checkpoints)
+                    stop = self._next_stop(checkpoints)
             self._reach(expected, checkpoints)
         self._report.size = expected
         self._check_end(checkpoints, expected)
         self._check_tree(expected)
+
+    def _next_stop(self, checkpoints: "_Checkpoints") -> float:
+        """The size at which there is something to compare the tree with."""
+        known = self._known[0].size if self._known else math.inf
+        return min(known, checkpoints.next_size)
 
     def _pages(self) -> Iterator[list[tuple[int, bytes]]]:
         """The leaves in order, as (index, hash), when their entries have been checked."""
@@ -138,7 +145,7 @@ class _Rebuilding:
         if row[3] is None:
             report.add(Fault.ENTRY_MISSING, f"leaf {index}", f"its entry {entry_id} is gone")
             return
-        entry = StoredEntry(*row[3:])
+        entry = StoredEntry._make(row[3:])
         if entry.organization != self._name:
             message = f"its entry {entry_id} belongs to another organization"
             report.add(Fault.ENTRY_ELSEWHERE, f"leaf {index}", message)
@@ -241,8 +248,8 @@ class _Checkpoints:
         self.last_size = 0
 
     @property
-    def next_size(self) -> int | None:
-        return None if self._next is None else self._next[0]
+    def next_size(self) -> float:
+        return math.inf if self._next is None else self._next[0]
 
     def up_to(self, limit: int | None) -> Iterator[tuple[int, bytes, str]]:
         """Take those of at most `limit` leaves; all that are left when it is None."""
@@ -280,7 +287,7 @@ def _check_leafless(report: Report) -> None:
 
     def take(row: Sequence[Any]) -> None:
         after_horizon, ahead, elsewhere = (flag == "t" for flag in row[:3])
-        entry = StoredEntry(*row[3:])
+        entry = StoredEntry._make(row[3:])
         check(entry)
         if ahead:
             message = "its transaction id lies in the future"
