@@ -77,10 +77,21 @@ def write_everywhere(alice: Member, bob: User, ada: Member) -> None:
     alice.call("DELETE", f"messages/{sent['id']}", {})
     invited = {"role": "member", "label": CANARY, "uses": 1, "expires_in_hours": 24}
     assert isinstance(ada.call("POST", "invitations", invited), dict)
+    send_a_file(alice, path)
     with connected(alice.server.base_url, alice.user, alice.token) as socket:
         socket.sub(f"conversation:{made['id']}")
         id_ = socket.send(made["id"], f"{CANARY} over the socket")["id"]
         socket.ask("edit", id=id_, body=f"{CANARY} edited over the socket", revision=1)
+
+
+def send_a_file(alice: Member, path: str) -> None:
+    id_, content = str(uuid4()), f"{CANARY} in a file".encode()
+    announced = {"id": id_, "name": f"{CANARY}.txt", "size": len(content)}
+    alice.call("POST", f"{path}/attachments", announced)
+    alice.call("PUT", f"attachments/{id_}/parts/0", content)
+    assert alice.call("POST", f"attachments/{id_}/complete", {})["name"] == f"{CANARY}.txt"
+    message = {"id": str(uuid4()), "body": CANARY, "attachments": [id_]}
+    assert isinstance(alice.call("POST", f"{path}/messages", message), dict)
 
 
 def write_wrongly(alice: Member) -> None:
@@ -93,6 +104,10 @@ def write_wrongly(alice: Member) -> None:
     assert alice.call("POST", path, {"id": str(uuid4()), "body": CANARY * 2000}) == 400
     assert alice.call("POST", f"{path}?{CANARY}=1", {"id": 1}) == 400
     assert alice.call("PATCH", "me", {"display_name": CANARY * 100}) == 400
+    path = f"conversations/{uuid4()}/attachments"
+    assert alice.call("POST", path, {"id": str(uuid4()), "name": CANARY, "size": 1}) == 404
+    assert alice.call("POST", path, {"id": CANARY, "name": CANARY * 20, "size": CANARY}) == 400
+    assert alice.call("PUT", f"attachments/{uuid4()}/parts/0", CANARY.encode()) == 404
     assert (
         alice.call("POST", "auth/token", {"email": f"{CANARY}@example.org", "password": CANARY})
         == 401
@@ -140,7 +155,9 @@ def test_a_stolen_database_redis_or_log_shows_no_content(
         "the sealer's log": sealer.log_text().encode(),
         "PostgreSQL's log": (stack.folder / "postgresql" / "postgresql.log").read_bytes(),
         "Redis": everything_in_redis(stack.redis.url),
+        "the storage of files": everything_in(stack.folder / "attachments"),
     }
+    assert b"cf1." in places["the storage of files"], "the file is not there"
     assert b"chat_messageversion" in places["the database"], "the dump is not one"
     assert {name: traces(content) for name, content in places.items() if traces(content)} == {}
 
@@ -149,6 +166,12 @@ def dump(database: LiveDatabase) -> bytes:
     pg_dump: Path = postgresql_programs() / "pg_dump"
     command = [str(pg_dump), "--dbname", database.superuser_url, "--format", "plain"]
     return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def everything_in(folder: Path) -> bytes:
+    """Names and contents."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return b"\n".join(str(path).encode() + path.read_bytes() for path in files)
 
 
 def everything_in_redis(url: str) -> bytes:
