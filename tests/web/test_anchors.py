@@ -17,7 +17,7 @@ AT = datetime(2026, 11, 21, 8, 0, tzinfo=UTC)
 def page(client: Client, olga: User) -> str:
     answer = sign_in_browser(client, olga).get("/trail")
     assert answer.status_code == 200
-    return " ".join(answer.content.decode().split())
+    return " ".join(answer.content.decode().split())  # narrow spaces become spaces too
 
 
 def stand(olga: User, settings: Settings, **columns: object) -> None:
@@ -34,7 +34,7 @@ def test_the_last_anchoring_is_shown(client: Client, olga: User, settings: Setti
     stand(olga, settings, size=3210, kept_at=AT)
     shown = page(client, olga)
     assert "s3://kept/logs" in shown
-    assert "keeps <b>3\u202f210</b> entries" in shown
+    assert "keeps <b>3 210</b> entries" in shown
     assert 'datetime="2026-11-21T08:00:00+00:00"' in shown
     assert "unnoticed" not in shown
 
@@ -57,5 +57,5 @@ def test_another_organization_s_anchoring_is_not_shown(
     assert eve.organization_id in organizations()
     stand(eve, settings, size=3210, kept_at=AT)
     shown = page(client, olga)
-    assert "3\u202f210" not in shown
+    assert "3 210" not in shown
     assert "keeps nothing yet" in shown
