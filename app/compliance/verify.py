@@ -758,18 +758,47 @@ def is_logged_text(salt: Any, text: Any, expected: Any) -> bool:
         return False
 
 
-class Texts:
-    """The texts of messages.jsonl against their commitments, and the reasons of those not there."""
+class Erased:
+    """What destroyed keys took; judged at the end, because the log holds first, then destroys."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
-        # What a destroyed key took, by the leaf that says so, conversation and month: the first
-        # row and how many; judged at the end, because the log destroys after it holds.
-        self.erased: dict[tuple[Any, ...], tuple[dict[str, Any], int]] = {}
+        # By the leaf that says so, conversation and month: the first row, and how many.
+        self.rows: dict[tuple[Any, ...], tuple[dict[str, Any], int]] = {}
+
+    def explains(self, row: dict[str, Any], expected: dict[str, Any], where: Any) -> bool:
+        """Does the row say that a destroyed key is why it lacks its content?"""
+        if row.get("status") != "erased" or type(row.get("erased_by")) is not int:
+            return False
+        reason = (row["erased_by"], expected["conversation"], expected["at"][:7])
+        first, number = self.rows.get(reason, (where, 0))
+        self.rows[reason] = (first, number + 1)
+        return True
+
+    def end(self, context: dict[int, dict[str, Any]]) -> None:
+        for (leaf, conversation, month), (first, number) in sorted(self.rows.items()):
+            if is_end_of_key(context.get(leaf, {}), conversation, month):
+                self.report.lines.append(
+                    f"{number} texts or files of {month} in {conversation} cannot be read any more:"
+                    f" their key was destroyed at leaf {leaf}"
+                )
+            else:
+                text = (
+                    "its content is said to be erased, and the log does not say at leaf"
+                    f" {leaf} that its key was destroyed; {number} in all"
+                )
+                self.report.wrong("content-missing", text, **first)
+
+
+class Texts:
+    """The texts of messages.jsonl against their commitments."""
+
+    def __init__(self, report: Report, erased: Erased) -> None:
+        self.report, self.erased = report, erased
 
     def check(self, row: dict[str, Any], expected: dict[str, Any], /, **where: Any) -> None:
         check_row(row, expected, self.report, **where)
-        text, salt, status = row.get("body"), row.get("salt"), row.get("status")
+        text, salt = row.get("body"), row.get("salt")
         if expected["commitment"] is None:
             if text is not None:
                 why = "has a text, and none was logged (a deletion)"
@@ -778,28 +807,9 @@ class Texts:
             if not is_logged_text(salt, text, expected["commitment"]):
                 why = "its text is not the text that was logged"
                 self.report.wrong("content", why, **where)
-        elif status == "erased" and type(row.get("erased_by")) is int:
-            reason = (row["erased_by"], expected["conversation"], expected["at"][:7])
-            first, number = self.erased.get(reason, (where, 0))
-            self.erased[reason] = (first, number + 1)
-        else:
-            self.name_missing(where, str(status))
-
-    def name_missing(self, where: dict[str, Any], status: str) -> None:
-        text = f"its text is not in the package ({status})"
-        self.report.wrong("content-missing", text, **where)
-
-    def end(self, context: dict[int, dict[str, Any]]) -> None:
-        """A text may be erased where the log says that its key was destroyed."""
-        for (leaf, conversation, month), (first, number) in sorted(self.erased.items()):
-            if is_end_of_key(context.get(leaf, {}), conversation, month):
-                self.report.lines.append(
-                    f"{number} texts of {month} in {conversation} cannot be read any more:"
-                    f" their key was destroyed at leaf {leaf}"
-                )
-            else:
-                text = f"and the log does not say at leaf {leaf} that its key was destroyed"
-                self.name_missing(first, f"erased, {text}; {number} in all")
+        elif not self.erased.explains(row, expected, where):
+            why = f"its text is not in the package ({row.get('status')})"
+            self.report.wrong("content-missing", why, **where)
 
 
 def is_end_of_key(body: dict[str, Any], conversation: Any, month: str) -> bool:
@@ -844,26 +854,44 @@ class Revisions:
 
 
 class Files:
-    """attachments.jsonl: what is said of a file is what was logged, and the bytes are those."""
+    """attachments.jsonl: what is said of a file is what was logged, and the bytes are those.
 
-    def __init__(self, package: Package, report: Report) -> None:
-        self.package, self.report = package, report
+    A message's entry names its files with the commitments of theirs.
+    """
+
+    def __init__(self, package: Package, report: Report, erased: Erased) -> None:
+        self.package, self.report, self.erased = package, report, erased
+        self.uploaded: dict[str, str] = {}  # commitment by id, of those no message carries so far
         self.checked = 0
 
     def check(self, row: dict[str, Any], expected: dict[str, Any], /, **where: Any) -> None:
         check_row(row, expected, self.report, **where)
-        if expected["action"] != "attachment:uploaded" or row.get("status") == "never sent":
+        if expected["action"] != "attachment:uploaded":
             return
-        told, name = row.get("description"), f"attachments/{expected['target']['id']}"
+        told, file_id = row.get("description"), expected["target"]["id"]
+        name = f"attachments/{file_id}"
         if told is None:
-            text = f"its file is not in the package ({row.get('status')})"
-            self.report.wrong("file-content-missing", text, **where)
+            if row.get("status") == "not sent":
+                self.uploaded.pop(file_id, None)  # a message that carries it is then named
+            elif not self.erased.explains(row, expected, where):
+                text = f"its file is not in the package ({row.get('status')})"
+                self.report.wrong("file-content-missing", text, **where)
         elif not is_logged_text(row.get("salt"), told, expected["after"]["content"]):
             self.report.wrong("file-content", "is not described as it was logged", **where)
         elif self.package.hashes.get(name) != json.loads(told)["sha256"]:
             self.report.wrong("file-content", f"{name} is not the file that was logged", **where)
         else:
             self.checked += 1
+
+    def upload(self, body: dict[str, Any]) -> None:
+        self.uploaded[body["target"]["id"]] = body["after"]["content"]
+
+    def carry(self, files: list[dict[str, str]], index: int) -> None:
+        """The message at `index` carries these: each was uploaded, and is here."""
+        for file in files:
+            if self.uploaded.pop(file["id"], None) != file["content"]:
+                text = f"the file {file['id']} of this message is not here as it was logged"
+                self.report.wrong("file-missing", text, file="attachments.jsonl", leaf=index)
 
 
 class Stays:
@@ -966,7 +994,9 @@ class Sweep:
     ) -> None:
         self.package, self.manifest, self.asked, self.report = package, manifest, asked, report
         self.bodies = Bodies(package, report)
-        self.texts, self.files = Texts(report), Files(package, report)
+        self.erased = Erased(report)
+        self.texts = Texts(report, self.erased)
+        self.files = Files(package, report, self.erased)
         self.revisions, self.stays = Revisions(package), Stays(package, asked, report)
         rows = Table(package, report).beside(package.rows("messages.jsonl", report))
         self.messages = Rows("messages.jsonl", rows, report, self.texts.check)
@@ -1019,6 +1049,8 @@ class Sweep:
         if due:
             check_body(body, line.leaf, self.asked, self.report, **where)
             self.repeated(line.place, body)
+        elif body["action"] == "attachment:uploaded" and self.views is VIEWS:
+            self.view(line.place, body)
         elif not own and (body["action"] not in CONTEXT or self.views is not VIEWS):
             self.report.wrong("body-extra", "was not asked for", **where)
 
@@ -1032,21 +1064,29 @@ class Sweep:
             expected = expected_of_version(body)
             self.revisions.add(expected["message"], expected["revision"], index)
             self.messages.expect(index, expected)
+            self.files.carry(expected.get("attachments", []), index)
             return
+        self.view(index, body)
+        if action.startswith("member:"):
+            self.stays.moved(body, index)
+
+    def view(self, index: int, body: dict[str, Any]) -> None:
+        """The row that repeats this entry, if any file does."""
+        action = body["action"]
+        if action == "attachment:uploaded":
+            self.files.upload(body)
         if action not in self.view_of:
             found = [name for name, begins in self.views.items() if action.startswith(begins)]
             self.view_of[action] = found[0] if found else None
         name = self.view_of[action]
         if name:
             self.rows[name].expect(index, expected_of_event(body))
-        if action.startswith("member:"):
-            self.stays.moved(body, index)
 
     def end(self) -> None:
         self.messages.end()
         for rows in self.rows.values():
             rows.end()
-        self.texts.end(self.context)
+        self.erased.end(self.context)
         self.revisions.end(self.asked, self.report)
         if self.views is VIEWS:
             self.stays.end(self.context)

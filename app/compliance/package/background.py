@@ -11,6 +11,7 @@ from app.audit import access as audit
 from app.audit import disclosure
 from app.audit.actions import Action
 from app.audit.leaves import timestamp
+from app.chat.models import Attachment
 from app.compliance.scope import Scope
 
 _CAME = (Action.MEMBER_JOINED, Action.MEMBER_ADDED)
@@ -23,12 +24,14 @@ class Background:
     def __init__(self, organization: UUID, scope: Scope, size: int) -> None:
         stays = _stays(organization, scope)
         ends = _ends_of_keys(organization, scope)
-        indexes = audit.leaf_indexes([*stays, *ends])
+        files = _earlier_files(organization, scope)
+        indexes = audit.leaf_indexes([*stays, *ends, *files])
         self._stays = {pk: row for pk, row in stays.items() if indexes.get(pk, size) < size}
         for pk, row in self._stays.items():
             row["leaf"] = indexes[pk]
         self._ends = {key: indexes[pk] for pk, key in ends.items() if indexes.get(pk, size) < size}
-        self._entries = {*self._stays, *(pk for pk in ends if indexes.get(pk, size) < size)}
+        others = (pk for pk in [*ends, *files] if indexes.get(pk, size) < size)
+        self._entries = {*self._stays, *others}
 
     def holds(self, entry_id: int) -> bool:
         return entry_id in self._entries
@@ -62,6 +65,24 @@ def _stays(organization: UUID, scope: Scope) -> dict[int, dict[str, Any]]:
             row = {"conversation": stay[0], "user": user, "joined_at": timestamp(at)}
             present[stay] = (pk, row)
     return dict(present.values())
+
+
+def _earlier_files(organization: UUID, scope: Scope) -> list[int]:
+    """Uploads before the period whose message is in it: those two are at most a day apart."""
+    if scope.since is None:
+        return []
+    found = Attachment.objects.filter(
+        organization_id=organization,
+        completed_at__lt=scope.since,
+        message__created_at__gte=scope.since,
+    )
+    if scope.conversations:
+        found = found.filter(conversation__in=scope.conversations)
+    if scope.people:
+        found = found.filter(uploader__in=scope.people)
+    if scope.until:
+        found = found.filter(message__created_at__lt=scope.until)
+    return [pk for pk in found.values_list("entry_id", flat=True) if pk]
 
 
 def _ends_of_keys(organization: UUID, scope: Scope) -> dict[int, tuple[str, str]]:

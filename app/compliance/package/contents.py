@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from app.audit import disclosure
+from app.audit.actions import Action
 from app.audit.disclosure import LoggedEntry
 from app.audit.leaves import timestamp
-from app.chat.models import MessageVersion
+from app.chat.models import Attachment, MessageVersion
 from app.compliance.models import ExportRequest
+from app.compliance.package import attached
+from app.compliance.package.attached import KeysUnavailable
 from app.compliance.package.background import Background
 from app.compliance.package.files import Folder
 from app.compliance.package.items import Items
@@ -25,10 +28,6 @@ from app.encryption.fields import Fault, SealError, opened, prefetch_data_keys, 
 Body = dict[str, Any]
 GROWING = ("leaves.txt", "bodies.jsonl", "messages.jsonl", *VIEWS)
 """What the pass writes; everything else is written at once, after it."""
-
-
-class KeysUnavailable(Exception):
-    """Texts cannot be opened now, all of them could be later: no reason for a partial package."""
 
 
 class Contents:
@@ -98,17 +97,21 @@ class Contents:
         due = [entry for entry in batch if self._is_due(entry)]
         bodies = disclosure.bodies([entry.id for entry in due])
         logged: list[tuple[int, Body]] = []
+        earlier: list[tuple[int, Body]] = []  # files of messages in the period, uploaded before it
         for entry in due:
             files["bodies.jsonl"].row(bodies[entry.id])
             if self._is_covered(entry):
                 logged.append((entry.index, json.loads(bodies[entry.id])))
+            elif entry.action == Action.ATTACHMENT_UPLOADED:
+                earlier.append((entry.index, json.loads(bodies[entry.id])))
         self.counts["leaves"] += len(batch)
         self.counts["entries"] += len(logged)
         for _, body in logged:
             self._note(body)
         self._write_messages(logged)
-        for index, body in logged:
-            self._write_event(index, body)
+        files_of = attached.attachments_of([body for _, body in [*logged, *earlier]])
+        for index, body in sorted([*logged, *earlier], key=lambda pair: pair[0]):
+            self._write_event(index, body, files_of)
 
     def _is_covered(self, entry: LoggedEntry) -> bool:
         return self._scope.covers(conversation=entry.scope, actor=entry.actor, at=entry.at)
@@ -188,11 +191,28 @@ class Contents:
             "attachments": body["after"].get("attachments", []),
         }
 
-    def _write_event(self, index: int, body: Body) -> None:
+    def _write_event(self, index: int, body: Body, files_of: dict[str, Attachment]) -> None:
         for name, prefixes in VIEWS.items():
             if body["action"].startswith(prefixes):
                 self.counts[name.removesuffix(".jsonl")] += 1
-                self._folder.files[name].json(self._event_row(index, body))
+                row = self._event_row(index, body)
+                if body["action"] == Action.ATTACHMENT_UPLOADED:
+                    row |= self._put_file(row, files_of)
+                self._folder.files[name].json(row)
+
+    def _put_file(self, row: Body, files_of: dict[str, Attachment]) -> Body:
+        file_id, where = row["target"]["id"], row["conversation"]
+        told = attached.put(self._folder, file_id, files_of.get(file_id))
+        end = self._background.end_of_key(where, row["at"]) if told["status"] == "erased" else None
+        if told["status"] == "ok":
+            self.items.count(where, "files")
+        elif end is not None:
+            self.items.count(where, "files_erased")
+        elif told["status"] != attached.NOT_SENT:
+            error = {"leaf": row["leaf"], "file": file_id, "status": told["status"]}
+            self.items.failed(where, "files_missing", error)
+            self.counts["files_missing"] += 1
+        return told | {"erased_by": end}
 
     def _event_row(self, index: int, body: Body) -> Body:
         return {

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -79,7 +79,9 @@ class Folder:
             file.flush()
         return {name: [file.bytes, file.rows] for name, file in self.files.items()}
 
-    def take_over(self, other: Path, lengths: dict[str, list[int]]) -> None:
+    def take_over(
+        self, other: Path, lengths: dict[str, list[int]], growing: Collection[str]
+    ) -> None:
         """Begin with the first bytes of another folder's files; they are hashed as they come.
 
         Copied, because a worker that is thought dead may still hold those files open.
@@ -93,6 +95,8 @@ class Folder:
             if left:
                 raise ValueError(f"{name} is shorter than its journal says")
             file.rows = rows
+            if name not in growing:
+                file.close()
 
     def drop(self, name: str) -> None:
         """Delete a file that was begun and not finished; there may be none."""

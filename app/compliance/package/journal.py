@@ -6,7 +6,7 @@ beyond the lengths that it says is thrown away.
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class Journal:
     def write(self, folder: Path) -> None:
         draft = folder / f"{NAME}.new"
         with draft.open("w") as file:
-            json.dump(asdict(self), file)
+            json.dump(vars(self), file)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(folder / NAME)

@@ -28,7 +28,8 @@ from app.audit.services import record
 from app.compliance import verify
 from app.compliance.models import UNDER_WAY, ExportRequest, Stage, State
 from app.compliance.package import age, formats, journal
-from app.compliance.package.contents import Contents, KeysUnavailable
+from app.compliance.package.attached import KeysUnavailable
+from app.compliance.package.contents import GROWING, Contents
 from app.compliance.package.files import Folder, sha256_of, write_archive
 from app.compliance.package.journal import Journal
 from app.compliance.package.manifest import manifest, proof, readme
@@ -211,7 +212,7 @@ class _Build:
         """What a worker before us has done, copied into our folder."""
         begun = journal.read(left) if left else None
         if begun and left:
-            folder.take_over(left, begun.files)
+            folder.take_over(left, begun.files, growing=GROWING)
         return begun
 
     def _tree(self, begun: Journal | None) -> SignedTree:
