@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.figures import HEADING, Figure, line
 
-PARTS = ("fields", "writers", "log", "export")
+PARTS = ("fields", "writers", "log", "search", "export")
 KEPT = Path(__file__).resolve().parent.parent / ".parley" / "bench" / "evidence.json"
 
 
