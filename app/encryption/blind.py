@@ -5,7 +5,6 @@ seals the text (HKDF info "parley/search/v1"): equal words are equal numbers wit
 conversation and month, and nowhere else; without the data key a number tells nothing.
 """
 
-import hmac
 import struct
 from collections.abc import Collection, Iterable
 from datetime import date
@@ -15,7 +14,7 @@ from uuid import UUID
 from django.db.models import Count, Max
 
 from app.encryption.envelope import SealError
-from app.encryption.keyring import derived_key, keyring
+from app.encryption.keyring import keyring
 from app.encryption.models import DataKey
 
 INFO = b"parley/search/v1"
@@ -27,6 +26,7 @@ class SearchKey(NamedTuple):
 
     month: date
     dek_id: bytes
+    conversation: bytes
 
 
 def blind_words(dek_id: bytes, words: Iterable[str]) -> list[int]:
@@ -34,9 +34,8 @@ def blind_words(dek_id: bytes, words: Iterable[str]) -> list[int]:
 
     Raises `SealError` (unknown_key, erased, key_unavailable).
     """
-    key = derived_key(dek_id, INFO)
-    digest = hmac.digest
-    return sorted({_first_64_bits(digest(key, word.encode(), "sha256"))[0] for word in words})
+    blind = keyring.to_open(dek_id).hmac
+    return sorted({_first_64_bits(blind(INFO, word.encode()))[0] for word in words})
 
 
 def blind_word(keys: Collection[SearchKey], word: str) -> list[int]:
@@ -44,20 +43,22 @@ def blind_word(keys: Collection[SearchKey], word: str) -> list[int]:
 
     Raises `SealError` (key_unavailable).
     """
-    keyring.prefetch([key.dek_id for key in keys])
-    encoded, digest, found = word.encode(), hmac.digest, []
+    encoded, held, found = word.encode(), keyring.to_open, []
     for key in keys:
         try:
-            derived = derived_key(key.dek_id, INFO)
+            found.append(_first_64_bits(held(key.dek_id).hmac(INFO, encoded))[0])
         except SealError as error:
             if not error.erased:
                 raise
-            continue
-        found.append(_first_64_bits(digest(derived, encoded, "sha256"))[0])
     return found
 
 
-_known: dict[UUID, tuple[object, dict[UUID, list[SearchKey]]]] = {}
+def hold(keys: Collection[SearchKey]) -> None:
+    """Read the keys that this process does not hold yet, with one query."""
+    keyring.prefetch([key.dek_id for key in keys])
+
+
+_known: dict[UUID, tuple[object, list[SearchKey]]] = {}
 _MOST = 64  # organizations
 
 
@@ -71,20 +72,17 @@ def search_keys(organization: UUID, conversations: Collection[UUID]) -> list[Sea
     state = rows.aggregate(number=Count("pk"), last=Max("created_at"))
     known = _known.get(organization)
     if known is None or known[0] != state:
-        known = (state, _by_conversation(organization))
+        known = (state, _latest_first(organization))
         if len(_known) >= _MOST:
             _known.clear()
         _known[organization] = known
-    found = [key for conversation in conversations for key in known[1].get(conversation, ())]
-    return sorted(found, reverse=True)
+    chosen = {conversation.bytes for conversation in conversations}
+    return [key for key in known[1] if key.conversation in chosen]
 
 
-def _by_conversation(organization: UUID) -> dict[UUID, list[SearchKey]]:
+def _latest_first(organization: UUID) -> list[SearchKey]:
     rows = DataKey.objects.filter(
         organization_id=organization, conversation_id__isnull=False, destroyed_at=None
-    ).values_list("conversation_id", "month", "pk")
-    found: dict[UUID, list[SearchKey]] = {}
-    for conversation, month, pk in rows:
-        if conversation is not None:
-            found.setdefault(conversation, []).append(SearchKey(month, pk.bytes))
-    return found
+    ).values_list("month", "pk", "conversation_id")
+    found = [SearchKey(month, pk.bytes, room.bytes) for month, pk, room in rows if room]
+    return sorted(found, reverse=True)

@@ -8,7 +8,9 @@ import os
 import time
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from threading import Lock
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,6 +22,9 @@ from app.encryption import access, services
 from app.encryption.envelope import KEY_BYTES, Fault, SealError, dek_id_in
 from app.encryption.models import DataKey
 
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
 CAPACITY = 10_000  # data keys
 
 _Scope = tuple[int, int]
@@ -28,11 +33,12 @@ _Scope = tuple[int, int]
 class HeldKey:
     """One unwrapped data key. `uses` yields once for each use that was reserved for us."""
 
-    __slots__ = ("_derived", "_key", "cipher", "dek_id", "expires", "month", "uses")
+    __slots__ = ("_begun", "_derived", "_key", "cipher", "dek_id", "expires", "month", "uses")
 
     def __init__(self, row: DataKey, uses: Iterator[int]) -> None:
         self._key = services.unwrap_data_key(row)
         self._derived: dict[bytes, bytes] = {}
+        self._begun: dict[bytes, tuple[_Hash, _Hash]] = {}
         self.cipher = AESGCM(self._key)
         self.dek_id = row.id.bytes
         self.month = row.month
@@ -45,6 +51,21 @@ class HeldKey:
             kdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info)
             self._derived[info] = kdf.derive(self._key)
         return self._derived[info]
+
+    def hmac(self, info: bytes, message: bytes) -> bytes:
+        """HMAC-SHA256 of `message` under `derived(info)`, 32 bytes.
+
+        With both hashes begun once (RFC 2104, section 4): less than half the time of hmac.digest.
+        """
+        begun = self._begun.get(info)
+        if begun is None:
+            key = self.derived(info).ljust(64, b"\0")
+            pads = (bytes(byte ^ pad for byte in key) for pad in (0x36, 0x5C))
+            begun = self._begun[info] = (sha256(next(pads)), sha256(next(pads)))
+        inner, outer = begun[0].copy(), begun[1].copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 class KeyRing:

@@ -37,7 +37,13 @@ days = st.none() | st.integers(-1, 4)
 @pytest.fixture(autouse=True)
 def little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a few messages go through every way of being found."""
-    for name, value in {"NEWEST": 1, "CHUNKS": (1, 2), "CANDIDATES": 2, "FIRST_WAVE": 1}.items():
+    for name, value in {
+        "NEWEST": 1,
+        "CHUNKS": (1, 2),
+        "CANDIDATES": 2,
+        "WAVE": 1,
+        "DENSE": 3,
+    }.items():
         monkeypatch.setattr(finding, name, value)
 
 
