@@ -18,6 +18,17 @@ def _follow(**_: Any) -> None:
     forgetting.follow()
 
 
+def _refuse_while_closed(**_: Any) -> None:
+    from app.encryption.gate import require_open  # noqa: PLC0415
+    from app.errors import Unavailable  # noqa: PLC0415
+
+    try:
+        require_open()
+    except Unavailable as closed:
+        raise SystemExit(closed.message) from closed
+
+
+worker_init.connect(_refuse_while_closed, weak=False)
 # The one for the main process, the other for its children: which of them works is the pool's.
 worker_init.connect(_follow, weak=False)
 worker_process_init.connect(_follow, weak=False)

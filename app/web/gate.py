@@ -1,0 +1,35 @@
+"""Nobody is let in while erased keys are alive: see `app.encryption.gate`."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from app.accounts.rest import error_document
+from app.encryption.gate import require_open
+from app.errors import Unavailable
+from app.web.views.errors import refused
+
+_PROBES = {"/healthz"}  # the process is alive; who would restart it would mend nothing
+
+
+class GateMiddleware:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path not in _PROBES:
+            try:
+                require_open()
+            except Unavailable as closed:
+                return _closed(request, closed)
+        return self.get_response(request)
+
+
+def _closed(request: HttpRequest, error: Unavailable) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        document = error_document(error.code, error.message)
+        response: HttpResponse = JsonResponse(document, status=error.status)
+    else:
+        response = refused(request, error)
+    response["Retry-After"] = "30"
+    return response
