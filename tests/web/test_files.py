@@ -1,6 +1,7 @@
 """Files on the conversation page: chosen, pasted, dropped; on their way; in messages."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from app.chat.models import Conversation
+from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.conftest import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -56,7 +58,7 @@ def test_a_picture_and_a_letter_go_from_one_page_to_another(
         page.wait_for_function(
             "() => document.querySelector('.file-picture img').naturalWidth === 960"
         )
-        expect(message.get_by_role("link", name="Download letter.txt, 20 bytes")).to_be_visible()
+        expect(message.get_by_role("link", name="Download letter.txt 20 bytes")).to_be_visible()
     expect(tray(alice)).to_have_count(0)
     with bob.expect_download() as download:
         bob.get_by_role("link", name="Download letter.txt").click()
@@ -140,3 +142,32 @@ def test_deleting_the_message_takes_its_files_from_every_page(
     alice.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(link).to_have_count(0)
     assert bob.request.get(address).status == 404
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_files_are_within_reach_of_everybody_on_their_way_and_in_messages(
+    width: int, visit: Visit, ward: Conversation
+) -> None:
+    size = {"width": width, "height": 800}
+    alice = visit("alice", viewport=size, **EXAMINED)
+    if width == 390:
+        alice.get_by_role("link", name="ward-4").click()
+    choose(alice, picture(), letter())
+    expect(tray(alice).get_by_text("sealed, not sent yet")).to_have_count(2, timeout=15_000)
+    alice.get_by_label("Message #ward-4").fill("the wound, and the letter")
+    send(alice)
+    expect(alice.get_by_role("img", name="Picture: wound.png")).to_be_visible()
+    alice.route("**/api/attachments/*/complete", lambda route: route.fulfill(status=400))
+    choose(alice, letter(), {"name": "x" * 120 + ".txt", "mimeType": "", "buffer": b"1"})
+    expect(tray(alice).get_by_text("Not sent:")).to_have_count(2, timeout=15_000)
+    assert alice.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for button in tray(alice).get_by_role("button").all():
+        box = button.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= width
+    bring_axe(alice)
+    for theme in ("light", "dark"):
+        put_in_theme(alice, theme)
+        assert serious_faults(alice) == []
+        if folder := os.environ.get("PARLEY_PICTURES"):
+            alice.screenshot(path=f"{folder}/files-{width}-{theme}.png")

@@ -30,8 +30,8 @@ function Chip({ file, link, note = '' }) {
   const inside = html`<${Icon} name=${iconOf(file.type)} /><span class="file-words"><span class="file-name">${file.name}</span>
     <span class="small soft">${fileSize(file.size)}${note && ` · ${note}`}</span></span>`;
   if (!link) return html`<span class="file-chip">${inside}</span>`;
-  return html`<a class="file-chip" href=${`/api/attachments/${file.id}`} download=${file.name} aria-label=${`Download ${file.name}, ${fileSize(file.size)}`}>
-    ${inside}<${Icon} name="download" /></a>`;
+  return html`<a class="file-chip" href=${`/api/attachments/${file.id}`} download=${file.name}>
+    <span class="hidden-visually">Download</span>${inside}<${Icon} name="download" /></a>`;
 }
 
 /** @param {string | null} type */
