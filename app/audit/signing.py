@@ -19,12 +19,14 @@ from django.db import transaction
 
 from app.audit import disclosure
 from app.audit.actions import Action
-from app.audit.rows import value
+from app.audit.rows import run, value
 from app.errors import NotSigned
 
 if TYPE_CHECKING:
     from app.audit.models import Entry
 
+BELL = "parley_grave"
+"""The channel of PostgreSQL on which the sealer hears that somebody waits."""
 _POLL = 0.03
 """Seconds between two looks for the checkpoint: a few rows by their keys each time."""
 
@@ -75,6 +77,7 @@ def hold_back(entries: "Iterable[Entry]") -> None:
         if Action(entry.action_name).is_grave
     ]
     if found:
+        run("SELECT pg_notify(%s, '')", [BELL])  # heard when the transaction commits
         transaction.on_commit(lambda: graves.extend(found))
 
 

@@ -2,20 +2,23 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from django.db import connection, transaction
 from pytest_django import Settings
 
-from app.audit import disclosure, signing
+from app.audit import access, disclosure, signing
 from app.audit.actions import DISCLOSURES, GRAVE, Action
 from app.audit.services import Entry, Target, record
 from app.errors import NotSigned
 from app.settings import base
+from dev.redis_server import RedisServer
 from tests.audit.test_sealing import seal
 from tests.audit.trail import ACME, ALICE, OTHER, ask, write
 from tests.live import LiveDatabase
+from tests.server import SealerProcess
+from tests.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("live_db")
 
@@ -126,3 +129,32 @@ def test_waiting_is_bounded_wherever_the_suite_s_own_setting_is_not() -> None:
 def _nothing_left() -> Iterator[None]:
     yield
     assert signing._collected.get() is None
+
+
+def test_the_sealer_hears_that_somebody_waits(
+    live_db: LiveDatabase, redis_server: RedisServer, stack: Stack, settings: Settings
+) -> None:
+    settings.GRAVE_PATIENCE = 60
+    with SlowSealer.running(live_db, redis_server, stack) as sealer:
+        write(1)
+        wait_for(lambda: access.verification_state(ACME).size == 1)  # it has begun to wait
+        for _ in range(3):
+            with signing.collecting() as graves:
+                grave()
+            assert signing.wait(graves) == [], "not signed before its next round"
+        write(1)
+        assert access.verification_state(ACME).waiting == 1, "nobody waits for this one"
+        sealer.terminate()
+    assert access.verification_state(ACME).size == 4
+
+
+class SlowSealer(SealerProcess):
+    """Its rounds are so far apart that only the bell can make it seal."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--interval", "600"]
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    while not holds():
+        time.sleep(0.02)

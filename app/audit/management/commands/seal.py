@@ -11,16 +11,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError, connection
 
 from app.audit.announcing import Announcer
+from app.audit.rows import run as run_sql
 from app.audit.sealer import Sealer, TreeDisagrees
+from app.audit.signing import BELL
 
 ENDING = {signal.SIGTERM, signal.SIGINT}
 _LONGEST_WAIT = 5.0
+_LISTENING = 0.05
+"""Seconds between two looks whether somebody rang; so often at most is it sealed for that."""
 log = structlog.get_logger("app.audit.seal")
 
 
@@ -47,12 +52,14 @@ class Command(BaseCommand):
 
 
 def run(sealer: Sealer, interval: float) -> None:
-    """Seal every `interval` seconds until a signal of ENDING; TreeDisagrees ends it at once."""
+    """Seal every `interval` seconds, and when somebody rings, until a signal of ENDING;
+    TreeDisagrees ends it at once."""
     log.info("sealing", interval=interval)
-    wait, ended = interval, False
+    wait, ended, bell = interval, False, Bell()
     while not ended:
         began = time.monotonic()
         try:
+            bell.listen()
             sealed = sealer.seal(stop=_is_ending)
         except (OperationalError, InterfaceError) as error:
             connection.close()
@@ -65,10 +72,48 @@ def run(sealer: Sealer, interval: float) -> None:
             wait = interval
             if sealed:
                 log.debug("sealed", entries=sealed)
-        left = max(0.0, wait - (time.monotonic() - began))
-        ended = signal.sigtimedwait(ENDING, left) is not None
+        ended = _wait(began + wait, bell)
     connection.close()
     log.info("sealing_ended")
+
+
+class Bell:
+    """Rung by whoever waits for a signature (`signing.hold_back`): they need not wait so long.
+
+    A hint on the connection that is open anyway; nothing depends on its being heard.
+    """
+
+    def __init__(self) -> None:
+        self._heard_on: Any = None
+
+    def listen(self) -> None:
+        """Listen on the present connection. Raises database errors."""
+        connection.ensure_connection()
+        if self._heard_on is not connection.connection:
+            run_sql(f"LISTEN {BELL}")
+            self._heard_on = connection.connection
+
+    def rang(self) -> bool:
+        """Whether somebody rang since the last time. Looks at the socket, asks no server."""
+        if self._heard_on is None or self._heard_on is not connection.connection:
+            return False
+        try:
+            self._heard_on.poll()
+        except psycopg2.Error:
+            return False  # sealing will see that the database is away
+        rang = bool(self._heard_on.notifies)
+        self._heard_on.notifies.clear()
+        return rang
+
+
+def _wait(until: float, bell: Bell) -> bool:
+    """Wait until that moment of the monotonic clock, or the bell; True: we were told to end."""
+    while True:
+        left = max(0.0, until - time.monotonic())
+        if signal.sigtimedwait(ENDING, min(left, _LISTENING)) is not None:
+            return True
+        if left <= _LISTENING or bell.rang():
+            return False
 
 
 def _is_ending() -> bool:
