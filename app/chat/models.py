@@ -37,6 +37,8 @@ class Conversation(SealedModel):
     kind = models.CharField(max_length=8, choices=Kind)
     name = SealedTextField()
     topic = SealedTextField()
+    revision = models.PositiveIntegerField(default=0, db_default=0)
+    """Counts changes of name and topic, so that an old one cannot be put back."""
     direct_key = models.BinaryField(null=True, max_length=32)
     """Of a direct conversation: SHA-256 of its people's ids, so that there is only one."""
     created_by = models.ForeignKey(User, models.PROTECT, related_name="+")
@@ -57,7 +59,9 @@ class Conversation(SealedModel):
 
     def sealing_context(self) -> SealingContext:
         # In the organization's scope: a list of a hundred names opens with one data key.
-        return SealingContext(organization=self.organization_id, conversation=None, revision=0)
+        return SealingContext(
+            organization=self.organization_id, conversation=None, revision=self.revision
+        )
 
 
 class Membership(models.Model):

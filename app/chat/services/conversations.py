@@ -241,14 +241,15 @@ def change_conversation(
     realtime.lock([conversation_stream(conversation.pk)])
     conversation.refresh_from_db()
     before = _described(conversation)
-    if name is not None:
-        conversation.name = text.name(name)
-    if topic is not None:
-        conversation.topic = text.topic(topic)
-    after = _described(conversation)
-    if after == before:
+    name = conversation.name if name is None else text.name(name)
+    topic = conversation.topic if topic is None else text.topic(topic)
+    if (name, topic) == (conversation.name, conversation.topic):
         return
-    conversation.save(update_fields=["name", "topic"])
+    # Both are sealed for the new revision, also the one that stays.
+    conversation.revision += 1
+    conversation.name, conversation.topic = name, topic
+    after = _described(conversation)
+    conversation.save(update_fields=["name", "topic", "revision"])
     record(
         Action.CONVERSATION_CHANGED,
         organization=user.organization_id,
