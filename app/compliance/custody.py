@@ -16,12 +16,14 @@ from app.accounts.permissions import Permission, require
 from app.audit import disclosure
 from app.audit.actions import Action
 from app.audit.services import Entry
-from app.chat.models import Membership, Message, MessageVersion, VersionKind
+from app.chat import access as chat
+from app.chat.models import Attachment, Membership, Message, MessageVersion, VersionKind
 from app.compliance import access
 from app.compliance.models import Erasure, LegalHold, Reading
 from app.encryption.fields import Fault, SealError, prefetch_data_keys, token
 from app.encryption.models import DataKey
 from app.errors import Conflict, NotFound, Unavailable
+from app.realtime import protocol
 
 PAGE = 50
 _MOST_KEYS = 10_000
@@ -97,6 +99,7 @@ class DisclosedMessage:
     thread: UUID | None
     created_at: datetime
     versions: list[DisclosedVersion]
+    files: list[protocol.Attachment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +149,42 @@ def disclosed(
     if before is not None:
         found = found.filter(offset__lt=before)
     rows = list(found.order_by("-offset")[: limit + 1])
-    versions = _versions([row.pk for row in rows[:limit]])
+    ids = [row.pk for row in rows[:limit]]
+    versions, files = _versions(ids), _files(ids)
     messages = [
         DisclosedMessage(
-            row.pk, row.offset, row.author_id, row.thread_id, row.created_at, versions[row.pk]
+            row.pk,
+            row.offset,
+            row.author_id,
+            row.thread_id,
+            row.created_at,
+            versions[row.pk],
+            files.get(row.pk, []),
         )
         for row in reversed(rows[:limit])
     ]
     return DisclosedPage(messages, len(rows) > limit)
+
+
+def disclosed_file(officer: User, reading_id: UUID, attachment_id: UUID) -> Attachment:
+    """A file of the conversation, of a deleted message too. Use `services.open_file`."""
+    conversation = reading(officer, reading_id).conversation_id
+    found = Attachment.objects.filter(
+        pk=attachment_id, conversation=conversation, message__isnull=False
+    ).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _files(messages: Sequence[UUID]) -> dict[UUID, list[protocol.Attachment]]:
+    rows = list(Attachment.objects.filter(message__in=messages).order_by("position"))
+    prefetch_data_keys([token(row, "description") for row in rows])
+    found: dict[UUID, list[protocol.Attachment]] = {}
+    for row in rows:
+        assert row.message_id is not None  # noqa: S101 - the filter above
+        found.setdefault(row.message_id, []).append(chat.shown(row))
+    return found
 
 
 def _versions(messages: Sequence[UUID]) -> dict[UUID, list[DisclosedVersion]]:

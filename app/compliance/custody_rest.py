@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,6 +16,7 @@ from app.accounts.rest import StrictSerializer, parsed
 from app.accounts.schema import answers
 from app.compliance import custody, services
 from app.compliance.custody import PAGE, Seen
+from app.compliance.custody_files import opened_file
 from app.compliance.models import Erasure, ErasureState, LegalHold, Reading
 from app.compliance.services.holds import MOST_HELD
 from app.compliance.services.reasons import LONGEST_MATTER, LONGEST_REASON
@@ -191,6 +194,16 @@ class VersionAnswer(serializers.Serializer[Any]):
     text = serializers.CharField(allow_null=True)
 
 
+class FileAnswer(serializers.Serializer[Any]):
+    """Name, type and SHA-256 are null where the file was erased or cannot be read."""
+
+    id = serializers.UUIDField()
+    size = serializers.IntegerField()
+    name = serializers.CharField(allow_null=True)
+    type = serializers.CharField(allow_null=True)
+    sha256 = serializers.CharField(allow_null=True)
+
+
 class DisclosedAnswer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     offset = serializers.IntegerField()
@@ -198,6 +211,7 @@ class DisclosedAnswer(serializers.Serializer[Any]):
     thread = serializers.UUIDField(allow_null=True)
     created_at = serializers.DateTimeField()
     versions = VersionAnswer(many=True)
+    files = FileAnswer(many=True)
 
 
 class DisclosedPageAnswer(serializers.Serializer[Any]):
@@ -240,6 +254,20 @@ class ReadingView(APIView):
         given.is_valid(raise_exception=True)
         page = services.read_page(user_of(request), reading, **given.validated_data)
         return Response(DisclosedPageAnswer(page).data)
+
+
+class ReadingFileView(APIView):
+    @extend_schema(
+        operation_id="read_file",
+        responses={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            **answers({}, 401, 403, 404, 409, 503),
+        },
+    )
+    def get(self, request: Request, reading: UUID, attachment: UUID) -> HttpResponseBase:
+        """A file of the conversation, of a deleted message too. Recorded before its first byte."""
+        found = services.open_file(user_of(request), reading, attachment)
+        return opened_file(request._request, found)
 
 
 # Erasures

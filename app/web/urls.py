@@ -39,6 +39,7 @@ urlpatterns = [
     path("conversations", readings.conversations),
     path("conversations/<uuid:conversation_id>", readings.conversation),
     path("readings/<uuid:reading_id>", readings.reading),
+    path("readings/<uuid:reading_id>/files/<uuid:attachment>", readings.file),
     path("holds", holds.holds),
     path("holds/new", holds.place),
     path("holds/<uuid:hold_id>", holds.hold),

@@ -55,6 +55,7 @@ ROUTES: dict[str, set[str]] = {
     "POST invitations": {"invitation:created"},
     "POST invitations/<uuid:invitation_id>/revoke": {"invitation:revoked"},
     "POST conversations/<uuid:conversation_id>": {"conversation:opened"},
+    "POST readings/<uuid:reading_id>/files/<uuid:attachment>": {"message:disclosed"},
     "POST holds/new": {"hold:placed"},
     "POST holds/<uuid:hold_id>/ask-release": {"hold:release_requested"},
     "POST holds/<uuid:hold_id>/release": {"hold:released"},

@@ -135,6 +135,11 @@ API = [
     Row("POST", "api/compliance/readings", OFFICERS_OF_IT, READING),
     # A reading serves the officer who gave the reason, and no other.
     Row("GET", "api/compliance/readings/<uuid:reading>", (401, 403, 404, 403, 403, 404, 403)),
+    Row(
+        "GET",
+        "api/compliance/readings/<uuid:reading>/files/<uuid:attachment>",
+        (401, 403, 404, 403, 403, 404, 403),
+    ),
     Row("GET", "api/compliance/erasures", OFFICERS),
     Row("POST", "api/compliance/erasures", OFFICERS_OF_IT, ERASURE | {"reason": "Asked for."}),
     Row("POST", "api/compliance/erasures/preview", OFFICERS_OF_IT, ERASURE),
@@ -177,6 +182,11 @@ PAGES = [
     Row("POST", "conversations/<uuid:conversation_id>", page(OFFICERS_OF_IT), READING),
     # A reading serves the officer who gave the reason, and no other.
     Row("GET", "readings/<uuid:reading_id>", page((401, 403, 404, 403, 403, 404, 403))),
+    Row(
+        "POST",
+        "readings/<uuid:reading_id>/files/<uuid:attachment>",
+        page((401, 403, 404, 403, 403, 404, 403)),
+    ),
     Row("GET", "holds", page(OFFICERS)),
     Row("GET", "holds/new", page(OFFICERS)),
     Row("GET", "holds/<uuid:hold_id>", page(OFFICERS_OF_IT)),

@@ -2,15 +2,21 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.db import IntegrityError, ProgrammingError, connection, transaction
+from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from app.accounts.models import Organization, Role, User
 from app.audit.models import Entry
+from app.chat.attachments.content import open_attachment
 from app.chat.models import MessageVersion
+from app.chat.services import delete_message
 from app.compliance import custody, services
 from app.compliance.custody import Seen
 from app.compliance.models import Reading
@@ -20,7 +26,9 @@ from app.encryption.envelope import Fault, SealError
 from app.encryption.keyring import keyring
 from app.encryption.models import DataKey
 from app.errors import Conflict, Denied, Invalid, NotFound, Unavailable
-from tests.cast import join
+from app.realtime import protocol
+from tests.cast import join, sign_in_browser
+from tests.chat.attachments.files import send_files, uploaded
 from tests.chat.talk import room, say
 from tests.compliance.conftest import Ward
 
@@ -246,3 +254,56 @@ def test_a_message_that_was_said_meanwhile_does_not_move_the_pages(
         seen += [message.id for message in page.messages]
     expected = MessageVersion.objects.filter(conversation_id=ward.ward.pk, revision=1)
     assert len(seen) == len(set(seen)) == expected.count() - 1
+
+
+@pytest.fixture
+def sent_file(alice: User, ward: Ward, tmp_path: Path, settings: Settings) -> protocol.Attachment:
+    """A file in the ward, in a message that was deleted since."""
+    settings.ATTACHMENT_STORAGE = f"file://{tmp_path}/attachments"
+    file = uploaded(alice, ward.ward, b"%PDF-1.7 a scan", "scan.pdf")
+    ack = send_files(alice, ward.ward, file.id)
+    delete_message(editor=alice, message_id=UUID(ack.id))
+    return file
+
+
+def test_an_officer_gets_a_file_of_a_deleted_message_and_that_is_recorded_first(
+    olga: User, oscar: User, ward: Ward, sent_file: protocol.Attachment, reading: Reading
+) -> None:
+    page = services.read_page(olga, reading.pk)
+    (told,) = page.messages[-1].files
+    assert (told.name, told.sha256) == ("scan.pdf", sent_file.sha256)
+    before = len(entries("message:disclosed"))
+    found = services.open_file(olga, reading.pk, UUID(sent_file.id))
+    assert b"".join(open_attachment(found)) == b"%PDF-1.7 a scan"
+    look = entries("message:disclosed")[before]
+    assert (look.target_id, look.scope_id) == (sent_file.id, ward.ward.pk)
+    with pytest.raises(NotFound):
+        services.open_file(oscar, reading.pk, UUID(sent_file.id))
+
+
+def test_a_reading_opens_no_file_of_another_conversation_and_none_that_was_not_sent(
+    olga: User, bob: User, ward: Ward, sent_file: protocol.Attachment, reading: Reading
+) -> None:
+    elsewhere = uploaded(bob, ward.pharmacy, b"other", "other.txt")
+    send_files(bob, ward.pharmacy, elsewhere.id)
+    unsent = uploaded(bob, ward.ward, b"not sent", "draft.txt")
+    for hidden in (elsewhere.id, unsent.id, str(uuid4())):
+        with pytest.raises(NotFound):
+            services.open_file(olga, reading.pk, UUID(hidden))
+    assert not entries("message:disclosed")
+
+
+def test_a_file_is_downloaded_with_headers_that_run_nothing(
+    api: Callable[[User], Any], olga: User, sent_file: protocol.Attachment, reading: Reading
+) -> None:
+    answer = api(olga).get(f"/api/compliance/readings/{reading.pk}/files/{sent_file.id}")
+    assert b"".join(answer.streaming_content) == b"%PDF-1.7 a scan"
+    assert answer["Content-Disposition"].startswith("attachment")
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert "sandbox" in answer["Content-Security-Policy"]
+    browser = sign_in_browser(Client(), olga)
+    assert "scan.pdf" in browser.get(f"/readings/{reading.pk}").content.decode()
+    path = f"/readings/{reading.pk}/files/{sent_file.id}"
+    assert browser.get(path).status_code == 405
+    downloaded: Any = browser.post(path)
+    assert b"".join(downloaded.streaming_content) == b"%PDF-1.7 a scan"

@@ -10,7 +10,12 @@ from app.compliance.services.erasures import (
 )
 from app.compliance.services.holds import ask_release, keep_hold, place_hold, release_hold
 from app.compliance.services.looks import conversation_names, look_at_entry, look_at_trail
-from app.compliance.services.readings import conversation_list, open_conversation, read_page
+from app.compliance.services.readings import (
+    conversation_list,
+    open_conversation,
+    open_file,
+    read_page,
+)
 from app.compliance.services.requests import (
     Preview,
     approve_export,
@@ -34,6 +39,7 @@ __all__ = [
     "look_at_trail",
     "open_conversation",
     "open_download",
+    "open_file",
     "place_hold",
     "preview_erasure",
     "preview_export",

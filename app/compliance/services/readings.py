@@ -13,6 +13,7 @@ from app.accounts.models import User
 from app.accounts.permissions import Permission, require
 from app.audit.actions import Action
 from app.audit.services import Target, record
+from app.chat.models import Attachment
 from app.compliance import access, custody
 from app.compliance.custody import DisclosedPage, OfficerConversation
 from app.compliance.models import Reading
@@ -87,3 +88,22 @@ def read_page(
         },
     )
     return page
+
+
+@transaction.atomic
+def open_file(officer: User, reading_id: UUID, attachment_id: UUID) -> Attachment:
+    """A file of the conversation whose bytes the officer is about to get; recorded first.
+
+    Raises as `read_page`.
+    """
+    reading = custody.reading(officer, reading_id)
+    found = custody.disclosed_file(officer, reading_id, attachment_id)
+    record(
+        Action.MESSAGE_DISCLOSED,
+        organization=officer.organization_id,
+        actor=officer.actor,
+        target=Target("attachment", str(found.pk), str(reading.conversation_id)),
+        scope=reading.conversation_id,
+        parameters={"reading": str(reading.pk), "message": str(found.message_id)},
+    )
+    return found

@@ -1,17 +1,18 @@
 """The officer's pages for reading conversations that are not theirs: which, why, and the text."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from app.accounts import access as accounts
 from app.accounts.models import User
 from app.accounts.permissions import Permission, allows
 from app.compliance import custody, services
 from app.compliance.custody import DisclosedMessage
+from app.compliance.custody_files import opened_file
 from app.compliance.services.readings import OPEN_FOR
 from app.errors import Invalid, NotFound
 from app.web.custody_forms import ReadingForm
@@ -71,6 +72,14 @@ def reading(request: HttpRequest, user: User, reading_id: UUID) -> HttpResponse:
         "newest": "before" in request.GET,
     }
     return render(request, "web/reading.html", context)
+
+
+@require_POST
+@page(requires=Permission.CONVERSATIONS_DISCLOSE)
+def file(request: HttpRequest, user: User, reading_id: UUID, attachment: UUID) -> HttpResponse:
+    """A POST, so that no browser fetches it ahead of anybody's will: it is recorded."""
+    found = services.open_file(user, reading_id, attachment)
+    return cast(HttpResponse, opened_file(request, found))  # it streams; to `page` it is the same
 
 
 def _message(message: DisclosedMessage, names: Names, people: dict[UUID, User]) -> dict[str, Any]:
