@@ -22,9 +22,7 @@ urlpatterns = [
     path("conversations", custody_rest.OfficerConversationsView.as_view()),
     path("readings", custody_rest.ReadingsView.as_view()),
     path("readings/<uuid:reading>", custody_rest.ReadingView.as_view()),
-    path(
-        "readings/<uuid:reading>/files/<uuid:attachment>", custody_rest.ReadingFileView.as_view()
-    ),
+    path("readings/<uuid:reading>/files/<uuid:attachment>", custody_rest.ReadingFileView.as_view()),
     path("erasures", custody_rest.ErasuresView.as_view()),
     path("erasures/preview", custody_rest.ErasurePreviewView.as_view()),
     path("erasures/<uuid:erasure>", custody_rest.ErasureView.as_view()),
