@@ -23,7 +23,7 @@ RUN key="$(python -c 'import base64, secrets; print(base64.b64encode(secrets.tok
     && SECRET_KEY="$long" JWT_SIGNING_KEY="$long" FIELD_ENCRYPTION_KEY="$key" \
        AUDIT_PSEUDONYM_KEY="$key" BLIND_INDEX_KEY="$key" KEY_ENCRYPTION_KEY_FILE=/none \
        ALLOWED_HOSTS=localhost CSRF_TRUSTED_ORIGINS=https://localhost TRUSTED_PROXY_COUNT=0 \
-       CHECKPOINT_ORIGIN=build STATE_DIR=/srv/parley \
+       CHECKPOINT_ORIGIN=build STATE_DIR=/srv/parley ERASURE_LIST=/none \
        DATABASE_URL=postgres://none@127.0.0.1/none REDIS_URL=redis://127.0.0.1/0 \
        python manage.py collectstatic --no-input --verbosity 0
 USER parley

@@ -10,6 +10,7 @@ for _name, _why in {
     "CHECKPOINT_ORIGIN": "the name of this log, such as chat.example.org/log; never change it",
     "TRUSTED_PROXY_COUNT": "how many proxies before us append to X-Forwarded-For (0: none)",
     "STATE_DIR": "a folder for files, on storage that all processes share",
+    "ERASURE_LIST": "a file that says what was erased; a restore of the database must not touch it",
 }.items():
     env.required(_name, str, why=_why)
 

@@ -23,4 +23,5 @@ def production_environment() -> dict[str, str]:
         "CHECKPOINT_ORIGIN": "chat.example.org/log",
         "TRUSTED_PROXY_COUNT": "1",
         "STATE_DIR": "/srv/parley",
+        "ERASURE_LIST": "/srv/erasures/list",
     }
