@@ -8,7 +8,7 @@ one transaction: a crash at any point leaves all of them, or none.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from django.db import transaction
@@ -27,8 +27,7 @@ class TreeDisagrees(RuntimeError):
     """A stored tree is not the one that was last signed: somebody else wrote there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """An entry to be sealed, as far as the sealer may see it. Ids stay text: parsing 20,000
     UUIDs a page would be a third of the work."""
 
