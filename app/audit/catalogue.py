@@ -70,7 +70,7 @@ _BY_ACTION: Mapping[Action, tuple[Cause, ...]] = {
     Action.EXPORT_DELETED: (Cause.SYSTEM,),
     Action.ERASURE_DONE: (Cause.SYSTEM,),
     Action.ERASURE_STOPPED: (Cause.SYSTEM,),
-    Action.ATTACHMENT_DELETED: (Cause.SYSTEM,),
+    Action.ATTACHMENT_DELETED: (Cause.MEMBER, Cause.SYSTEM),
 }
 
 
