@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from app.accounts.codes import hashed
-from app.accounts.models import Invitation, Organization, Session, SessionKind, User
+from app.accounts.models import Invitation, Organization, Role, Session, SessionKind, User
 from app.accounts.permissions import Permission, require
 from app.errors import NotFound
 
@@ -35,6 +35,12 @@ def person(user: User, person_id: UUID) -> User:
     if result is None:
         raise NotFound
     return result
+
+
+def officer_addresses(organization: UUID) -> list[str]:
+    """Where the organization's officers get mail from the installation itself; nobody asks."""
+    found = User.objects.filter(organization=organization, role=Role.OFFICER, is_active=True)
+    return sorted(officer.email for officer in found)
 
 
 def invitations(user: User) -> list[Invitation]:

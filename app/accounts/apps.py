@@ -7,8 +7,12 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from app.accounts import schema  # noqa: F401, PLC0415 - registers with drf-spectacular
+        from app.accounts.access import officer_addresses  # noqa: PLC0415
         from app.accounts.models import Invitation, Organization, Session, User  # noqa: PLC0415
+        from app.audit.anchors.configured import find_officers_with  # noqa: PLC0415
         from app.audit.net import register  # noqa: PLC0415
+
+        find_officers_with(officer_addresses)
 
         register(Organization, ["slug"], organization="pk")
         register(User, ["role", "is_active"])

@@ -16,7 +16,14 @@ from django.db import transaction
 from app.audit import disclosure, models
 from app.audit.access import organizations
 from app.audit.actions import Action
-from app.audit.anchors.anchor import Anchor, AnchorDisagrees, AnchorFailed, Kept, Submission
+from app.audit.anchors.anchor import (
+    Anchor,
+    AnchorDisagrees,
+    AnchorFailed,
+    Kept,
+    NotForThisLog,
+    Submission,
+)
 from app.audit.anchors.configured import configured
 from app.audit.rows import rows, value
 from app.audit.services import SYSTEM, Target, record
@@ -85,6 +92,9 @@ def bring(anchor_id: int, *, although_nothing_is_new: bool = False) -> bool:
     submission = submission_of(state.organization_id, tree)
     try:
         kept = anchor.keep(submission, state.size)
+    except NotForThisLog:
+        _change(state, next_at=datetime.now(UTC) + anchor.every)
+        return True
     except AnchorFailed as error:
         _failed(state, submission, error)
         return False

@@ -21,6 +21,10 @@ class AnchorDisagrees(AnchorFailed):
         self.size = size
 
 
+class NotForThisLog(AnchorFailed):
+    """The anchor has nothing to do with this log, and nothing went wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A checkpoint to be kept. `prove(old)` is the consistency proof from the tree of `old`."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.core.mail import EmailMessage
 
-from app.audit.anchors.anchor import AnchorFailed, Kept, Submission
+from app.audit.anchors.anchor import AnchorFailed, Kept, NotForThisLog, Submission
 
 _TEXT = """\
 This is a checkpoint of a log: a signed statement of all {size} entries that it had until now.
@@ -33,6 +33,8 @@ class Mailbox:
 
     def keep(self, submission: Submission, last: int) -> Kept:
         to = list(self.addresses(submission.organization))
+        if not to and not submission.organization.int:
+            raise NotForThisLog("the installation's own log has no officers")
         if not to:
             raise AnchorFailed("there is nobody to write to")
         origin = submission.note.partition("\n")[0]

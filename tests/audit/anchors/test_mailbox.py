@@ -8,11 +8,16 @@ import pytest
 from django.core.management import call_command
 from pytest_django import Settings
 
+from app.accounts.models import User
 from app.audit.access import anchor_states
+from app.audit.anchoring import bring, enrolled
 from app.audit.models import Checkpoint
+from app.audit.services import INSTALLATION
+from app.audit.tasks import heartbeat
 from tests.audit.anchors.conftest import Log
-from tests.audit.trail import ACME
+from tests.audit.trail import ACME, a_sealer
 from tests.fakes.smtp import SmtpServer
+from tests.live import LiveDatabase
 
 Bring = Callable[[], list[bool]]
 
@@ -69,3 +74,33 @@ def test_a_server_that_is_away_is_said(
         assert bring_all() == [False]
     [state] = anchor_states(ACME)
     assert state.problem == "ConnectionRefusedError"
+
+
+def test_each_organization_s_officers_are_written_to_and_nobody_else(
+    live_db: LiveDatabase,
+    alice: User,
+    olga: User,
+    oscar: User,
+    eve: User,
+    smtp: SmtpServer,
+    settings: Settings,
+) -> None:
+    settings.ANCHOR_MAIL = ["officers"]
+    User.objects.filter(pk=oscar.pk).update(is_active=False)
+    heartbeat()  # the installation's own log too, which has no officers
+    with live_db.acting_as("sealer"):
+        a_sealer().seal()
+    outcomes = {
+        organization: [bring(each) for each in enrolled(organization)]
+        for organization in (INSTALLATION, olga.organization_id, eve.organization_id)
+    }
+    assert outcomes == {
+        INSTALLATION: [True],
+        olga.organization_id: [True],
+        eve.organization_id: [False],
+    }
+    assert smtp.recipients == [["olga@example.org"]]
+    [state] = anchor_states(eve.organization_id)
+    assert state.problem == "there is nobody to write to"
+    [state] = anchor_states(INSTALLATION)
+    assert (state.problem, state.kept_at) == ("", None)
