@@ -143,6 +143,7 @@ def test_what_is_done_leaves_the_entry_that_is_named(
 
 # What an officer may see without an entry: nothing that a member wrote, and no names.
 NOT_A_LOOK = {
+    "officer/search": "a form: what it finds is shown on another page",
     "api/compliance/exports": _REQUESTS,
     "api/compliance/exports/<uuid:export>": _REQUESTS,
     "api/compliance/holds": _REQUESTS,
@@ -150,6 +151,7 @@ NOT_A_LOOK = {
     "api/compliance/erasures": _REQUESTS,
     "api/compliance/erasures/<uuid:erasure>": _REQUESTS,
     "api/compliance/exports/<uuid:export>/download": "not built here; tests/compliance shows it",
+    "exports/<uuid:export_id>/package": "given only to whom a download's entry already names",
 }
 
 

@@ -1,5 +1,6 @@
 """The officer's REST API: the same services, strict bodies, one shape of errors."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,9 @@ from app.accounts.models import Organization, Role, User
 from app.audit.models import Entry
 from app.compliance.models import ExportRequest, State
 from app.compliance.services.downloads import package_path
-from tests.cast import api_client, join
+from tests.cast import api_client, join, sign_in_browser
 from tests.compliance.conftest import REASON, Ward
+from tests.compliance.packages import VERIFY
 
 Api = Callable[[User], Client]
 BASE = "/api/compliance"
@@ -203,3 +205,26 @@ def test_an_age_key_is_kept_with_the_request_and_nothing_else_is_taken_for_one(
         assert "recipient" in answer.json()["error"]["fields"]
         assert wrong not in answer.content.decode() or len(wrong) < 5
     assert post(api(olga), "exports", {"reason": REASON, "formats": ["doc"]}).status_code == 400
+
+
+def test_a_browser_gets_the_package_where_its_download_was_recorded(
+    finished: ExportRequest, olga: User
+) -> None:
+    browser = sign_in_browser(Client(), olga)
+    page = f"/exports/{finished.pk}"
+    refused = browser.get(f"{page}/package")
+    assert (refused.status_code, refused["Location"]) == (302, page)
+    assert not Entry.objects.filter(action_name="export:downloaded").exists()
+    begun = browser.post(f"{page}/download")
+    assert (begun.status_code, begun["Location"]) == (302, f"{page}/package")
+    assert browser.get(f"{page}/package").getvalue() == b"PK" * 1000
+    rest = browser.get(f"{page}/package", headers={"Range": "bytes=1990-"})
+    assert (rest.status_code, rest.getvalue()) == (206, b"PK" * 5)
+    assert Entry.objects.filter(action_name="export:downloaded").count() == 1
+
+
+def test_the_program_is_published_to_everybody_as_it_is_in_the_repository(db: None) -> None:
+    answer = Client().get("/verify.py")
+    assert (answer.status_code, answer.content) == (200, VERIFY.read_bytes())
+    digest = hashlib.sha256(VERIFY.read_bytes()).hexdigest()
+    assert answer["X-Content-SHA256"] == digest
