@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 import redis
+from django.utils import timezone
 
 import app.celery  # noqa: F401 - jobs go to the test's Redis, where nobody takes them
 from app.accounts.models import Organization, Role, User
@@ -94,6 +95,21 @@ def send_a_file(alice: Member, path: str) -> None:
     assert isinstance(alice.call("POST", f"{path}/messages", message), dict)
 
 
+def act_as_an_officer(olga: Member) -> None:
+    why = {"matter": f"Matter {CANARY}", "reason": f"because of {CANARY}"}
+    conversation = olga.call("GET", "compliance/conversations", {})["conversations"][0]["id"]
+    reading = olga.call("POST", "compliance/readings", why | {"conversation": conversation})
+    page = olga.call("GET", f"compliance/readings/{reading['id']}", {})
+    assert CANARY in json.dumps(page)
+    months = {"conversation": conversation, "last": f"{timezone.now():%Y-%m}-01"}
+    erasure = olga.call("POST", "compliance/erasures", months | {"reason": f"asked by {CANARY}"})
+    hold = olga.call("POST", "compliance/holds", why | {"conversations": [conversation]})
+    release = olga.call("POST", f"compliance/holds/{hold['id']}/ask-release", {"reason": CANARY})
+    assert [erasure["state"], release["in_force"]] == ["requested", True]
+    assert olga.call("POST", "compliance/readings", why | {"conversation": CANARY}) == 400
+    assert olga.call("POST", "compliance/holds", why | {"reason": CANARY * 200}) == 400
+
+
 def write_wrongly(alice: Member) -> None:
     """Errors are where content escapes: each of these must be refused, and tell nothing."""
     path = f"conversations/{uuid4()}/messages"
@@ -148,6 +164,7 @@ def test_a_stolen_database_redis_or_log_shows_no_content(
     # No worker runs: the job stays in Redis, arguments and all.
     export = request_export(officer=olga, scope=Scope(), reason=f"Matter {CANARY}")
     approve_export(officer=oscar, export_id=export.pk)
+    act_as_an_officer(Member(server, olga))
 
     places = {
         "the database": dump(live_db),
