@@ -51,7 +51,7 @@ def _works() -> Iterator[tuple[str, Mapping[str, Work]]]:
     aad = place + b"\0\0\0\x10" + bytes(16)
     cipher, plain, nonce = AESGCM(os.urandom(32)), TEXT.encode(), os.urandom(12)
     closed = cipher.encrypt(nonce, plain, aad)
-    by_package = package.encrypt_str(TEXT).decode()
+    dek_id, by_package = uuid4().bytes, package.encrypt_str(TEXT).decode()
 
     def bare_seal() -> bytes:
         fresh = os.urandom(12)
@@ -69,7 +69,7 @@ def _works() -> Iterator[tuple[str, Mapping[str, Work]]]:
         "seal",
         {
             "bare": bare_seal,
-            "an envelope": lambda: envelope.seal(cipher, letter.pk.bytes, place, TEXT),
+            "an envelope": lambda: envelope.seal(cipher, dek_id, place, TEXT),
             "a field": field_seal,
             "the package's Fernet": lambda: package.encrypt_str(TEXT),
         },
