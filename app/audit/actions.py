@@ -169,6 +169,8 @@ class Action(StrEnum):
     """Another officer agreed: a legal hold ended."""
     CONVERSATION_OPENED = "conversation:opened"
     """An officer opened a conversation to read it, and gave a reason."""
+    SEARCH_PERFORMED = "search:performed"
+    """An officer searched conversations that are not theirs; the entry says what they saw."""
     ERASURE_REQUESTED = "erasure:requested"
     """An officer asked to erase what was written in a conversation."""
     ERASURE_APPROVED = "erasure:approved"
@@ -189,6 +191,7 @@ DISCLOSURES = frozenset(
         Action.NAMES_READ,
         Action.MESSAGE_DISCLOSED,
         Action.CONVERSATION_OPENED,
+        Action.SEARCH_PERFORMED,
         Action.EXPORT_DOWNLOADED,
     }
 )

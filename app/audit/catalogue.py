@@ -65,6 +65,7 @@ _BY_ACTION: Mapping[Action, tuple[Cause, ...]] = {
     Action.DATA_KEY_CREATED: (Cause.SYSTEM,),
     Action.MESSAGE_DISCLOSED: (Cause.OFFICER,),
     Action.CONVERSATION_OPENED: (Cause.OFFICER,),
+    Action.SEARCH_PERFORMED: (Cause.OFFICER,),
     Action.EXPORT_BUILT: (Cause.SYSTEM,),
     Action.EXPORT_FAILED: (Cause.SYSTEM,),
     Action.EXPORT_DELETED: (Cause.SYSTEM,),

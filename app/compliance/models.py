@@ -255,6 +255,25 @@ class Reading(SealedModel):
         return SealingContext(organization=self.organization_id, conversation=None, revision=0)
 
 
+class OfficerSearch(SealedModel):
+    """An officer's leave to look for something in all conversations, taken by giving a reason."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="+")
+    officer = models.ForeignKey(User, models.PROTECT, related_name="+")
+    query = SealedTextField()
+    matter = SealedTextField()
+    reason = SealedTextField()
+    begun_at = models.DateTimeField(auto_now_add=True)
+    closes_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"search {self.pk}"
+
+    def sealing_context(self) -> SealingContext:
+        return SealingContext(organization=self.organization_id, conversation=None, revision=0)
+
+
 class ErasureState(models.TextChoices):
     REQUESTED = "requested", "Waiting for approval"
     APPROVED = "approved", "Being erased"

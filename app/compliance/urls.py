@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from app.compliance import custody_rest, views
+from app.compliance import custody_rest, search_rest, views
 
 urlpatterns = [
     path("trail", views.TrailView.as_view()),
@@ -20,6 +20,8 @@ urlpatterns = [
     path("holds/<uuid:hold>/release", custody_rest.ReleaseView.as_view()),
     path("holds/<uuid:hold>/keep", custody_rest.KeepView.as_view()),
     path("conversations", custody_rest.OfficerConversationsView.as_view()),
+    path("searches", search_rest.SearchesView.as_view()),
+    path("searches/<uuid:search>", search_rest.SearchView.as_view()),
     path("readings", custody_rest.ReadingsView.as_view()),
     path("readings/<uuid:reading>", custody_rest.ReadingView.as_view()),
     path("readings/<uuid:reading>/files/<uuid:attachment>", custody_rest.ReadingFileView.as_view()),

@@ -7,6 +7,7 @@ from uuid import UUID
 from django import forms
 
 from app.accounts.models import User
+from app.chat.search.query import LONGEST
 from app.compliance.access import NamedConversation
 from app.compliance.services.reasons import LONGEST_MATTER, LONGEST_REASON
 from app.web.forms import PageForm
@@ -32,6 +33,18 @@ def _matter() -> forms.CharField:
 
 
 class ReadingForm(PageForm):
+    matter = _matter()
+    reason = _reason("Reason", "Sealed like a message. Other officers find it in the record.")
+
+
+class SearchForm(PageForm):
+    query = forms.CharField(
+        label="What to look for",
+        max_length=LONGEST,
+        help_text='Words, "words side by side", and from:somebody, in:a-conversation, '
+        "before:2026-11-01, after:2026-11-01.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
     matter = _matter()
     reason = _reason("Reason", "Sealed like a message. Other officers find it in the record.")
 

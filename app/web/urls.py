@@ -12,6 +12,7 @@ from app.web.views import (
     holds,
     officer,
     readings,
+    searching,
 )
 
 urlpatterns = [
@@ -35,6 +36,9 @@ urlpatterns = [
     path("invitations", administration.invitations),
     path("invitations/<uuid:invitation_id>/revoke", administration.revoke_invitation),
     path("who-may-read", readings.who_may_read),
+    path("search-index", searching.search_index),
+    path("officer/search", searching.begin),
+    path("officer/search/<uuid:search_id>", searching.found),
     path("trail", officer.trail),
     path("conversations", readings.conversations),
     path("conversations/<uuid:conversation_id>", readings.conversation),

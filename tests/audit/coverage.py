@@ -37,6 +37,7 @@ ROUTES: dict[str, set[str]] = {
     "POST api/compliance/holds/<uuid:hold>/ask-release": {"hold:release_requested"},
     "POST api/compliance/holds/<uuid:hold>/release": {"hold:released"},
     "POST api/compliance/holds/<uuid:hold>/keep": {"hold:release_refused"},
+    "POST search-index": {"organization:changed"},
     "POST api/compliance/readings": {"conversation:opened"},
     "POST api/compliance/erasures": {"erasure:requested"},
     "POST api/compliance/erasures/preview": {"trail:read"},
@@ -96,6 +97,7 @@ COMMANDS: dict[str, set[str]] = {
 }
 
 _SEARCH = "one's own conversations; a POST so that what is looked for is in no address and no log"
+_BEGUN = "shows nothing yet: each page that is shown is search:performed"
 _POSITION = "a reading position is the reader's own, and moves with every screen"
 _PART = "a part of a file is nothing before it is completed, which is recorded"
 WITHOUT_ENTRY: dict[str, str] = {
@@ -104,6 +106,8 @@ WITHOUT_ENTRY: dict[str, str] = {
     "POST api/conversations/<uuid:conversation>/attachments": _PART,
     "PUT api/attachments/<uuid:attachment>/parts/<int:part>": _PART,
     "POST api/search": _SEARCH,
+    "POST api/compliance/searches": _BEGUN,
+    "POST officer/search": _BEGUN,
     "POST settings/appearance": "a cookie of the reader's own browser",
     "op connect": "the session that it belongs to is recorded",
     "op sub": "what one may read anyway; membership is recorded",

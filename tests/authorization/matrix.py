@@ -110,9 +110,11 @@ API = [
     # Foreigners search as well: each their own conversations.
     Row("POST", "api/search", SIGNED_IN, {"query": "ward"}),
     Row("GET", "api/search/index", ADMINISTRATORS),
-    Row("PUT", "api/search/index", ADMINISTRATORS, {"on": True}),
+    Row("PUT", "api/search/index", ADMINISTRATORS, {"on": False}),
     Row("GET", "api/compliance/trail", OFFICERS),
     Row("GET", "api/compliance/trail/<int:entry>", OFFICERS_OF_IT),
+    Row("POST", "api/compliance/searches", OFFICERS, {"query": "a", "matter": "b", "reason": "c"}),
+    Row("GET", "api/compliance/searches/<uuid:search>", (401, 403, 404, 403, 403, 404, 403)),
     Row("GET", "api/compliance/exports", OFFICERS),
     Row("POST", "api/compliance/exports", OFFICERS, {"reason": "A complaint."}),
     Row("POST", "api/compliance/exports/preview", OFFICERS),
@@ -174,6 +176,10 @@ PAGES = [
     Row("POST", "people/<uuid:person_id>/disable", page(ADMINISTRATORS_OF_IT)),
     Row("POST", "people/<uuid:person_id>/enable", page(ADMINISTRATORS_OF_IT)),
     Row("GET", "invitations", page(ADMINISTRATORS)),
+    Row("GET", "search-index", page(ADMINISTRATORS)),
+    Row("GET", "officer/search", page(OFFICERS)),
+    # Their own searches alone: what another officer looked for is in the trail, not here.
+    Row("GET", "officer/search/<uuid:search_id>", page((401, 403, 404, 403, 403, 404, 403))),
     Row("POST", "invitations/<uuid:invitation_id>/revoke", page(ADMINISTRATORS_OF_IT)),
     Row("GET", "trail", page(OFFICERS)),
     Row("GET", "who-may-read", page(SIGNED_IN)),

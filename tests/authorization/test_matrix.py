@@ -23,6 +23,7 @@ from app.compliance.services import (
     request_erasure,
     request_export,
 )
+from app.compliance.services.searches import begin_search
 from tests.authorization.matrix import API, ASKERS, OK, PAGES, Row
 from tests.cast import api_client, join, sign_in_browser
 from tests.chat.attachments.files import picture, send_files, uploaded
@@ -84,6 +85,7 @@ def world(
     api_client(alice)
     export = request_export(officer=olga, scope=Scope(), reason="A complaint.")
     month = timezone.now().date().replace(day=1)
+    search = begin_search(olga, query="ward", matter="7", reason="A complaint.")
     reading = open_conversation(olga, ward.pk, matter="7", reason="A complaint.")
     erasure = request_erasure(olga, ward.pk, first=None, last=month, reason="Asked for.")
     hold = place_hold(olga, people=[ada.pk], matter="7", reason="A complaint.")
@@ -106,6 +108,8 @@ def world(
         "<uuid:export_id>": asked,
         "<uuid:hold>": str(hold.pk),
         "<uuid:hold_id>": str(hold.pk),
+        "<uuid:search>": str(search.pk),
+        "<uuid:search_id>": str(search.pk),
         "<uuid:reading>": str(reading.pk),
         "<uuid:reading_id>": str(reading.pk),
         "<uuid:erasure>": str(erasure.pk),

@@ -15,6 +15,7 @@ from app.chat.search.switch import Progress
 from app.chat.search.words import Phrase, excerpt
 
 MOST_NAMED = 100
+LONGEST_ZONE = LONGEST_PLACE = 64  # characters
 
 
 class ZoneField(serializers.CharField):
@@ -22,7 +23,7 @@ class ZoneField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            return ZoneInfo(super().to_internal_value(data))
+            return ZoneInfo(super().to_internal_value(data)[:LONGEST_ZONE])
         except (ValueError, OSError, KeyError):
             raise serializers.ValidationError("This is no time zone.") from None
 
@@ -32,7 +33,7 @@ class PlaceField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            return Place.parse(super().to_internal_value(data))
+            return Place.parse(super().to_internal_value(data)[:LONGEST_PLACE])
         except (ValueError, OverflowError):
             raise serializers.ValidationError("This is not from an earlier answer.") from None
 
@@ -47,8 +48,8 @@ class Search(StrictSerializer):
     )
     since = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
-    zone = ZoneField(required=False, max_length=64)
-    next = PlaceField(required=False, max_length=64)
+    zone = ZoneField(required=False)
+    next = PlaceField(required=False)
     limit = serializers.IntegerField(default=PAGE, min_value=1, max_value=MAX_PAGE)
 
 

@@ -107,7 +107,7 @@ def test_the_api_answers_in_pieces_and_pages(
         {"text": "bed", "hit": True},
         {"text": " 4 is *free*", "hit": False},
     ]
-    rest = ask(query="BED", limit=3, next=first["next"]).json()
+    rest = ask(query="BED", limit=3, next=first["next"], zone="Europe/Berlin").json()
     assert [one["message"] for one in rest["results"]] == [ack.id for ack in sent[1::-1]]
     assert rest["next"] is None
     assert ask(query="bed", conversations=[str(room(alice).pk)]).status_code == 404
