@@ -18,7 +18,7 @@ from tests.chat.attachments.files import announce, send_files, uploaded
 from tests.chat.talk import say
 
 
-def refused(statement: str, *values: object) -> str:
+def refused(statement: str, *values: str) -> str:
     with pytest.raises(Error) as error, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"{statement}; SET CONSTRAINTS ALL IMMEDIATE", values)
     return str(error.value)
