@@ -30,6 +30,17 @@ export async function editMessage(session, message, body) {
   )));
 }
 
+/**
+ * @param {Parley.Session} session
+ * @param {string} query words, "phrases" and filters
+ * @param {string | null} next of an earlier answer
+ * @returns {Promise<Parley.Found>}
+ */
+export function searchMessages(session, query, next) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return session.api.post('/search', { query, zone, ...(next ? { next } : {}) });
+}
+
 /** @param {Parley.Session} session @param {Parley.Message} message */
 export async function deleteMessage(session, message) {
   await session.api.call('DELETE', `/messages/${message.id}`);

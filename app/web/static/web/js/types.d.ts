@@ -82,6 +82,22 @@ declare namespace Parley {
     /** Why it stopped: a close code of the server, or 401 from the ticket. */
     code: number;
   }
+  interface Result {
+    message: string;
+    conversation: string;
+    author: string;
+    at: string;
+    edited_at: string | null;
+    offset: number;
+    thread: string | null;
+    pieces: { text: string; hit: boolean }[];
+  }
+  interface Found {
+    results: Result[];
+    next: string | null;
+    reached: string | null;
+    indexed: boolean;
+  }
   interface Clock {
     now(): number;
     setTimeout(task: () => void, ms: number): unknown;

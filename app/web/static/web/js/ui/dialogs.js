@@ -3,6 +3,7 @@
 import { Dialog, Actions } from './dialog.js';
 import { AddPeople, Browse, CreateConversation, CreateDirect, Rename } from './conversation-dialogs.js';
 import { Jump } from './jump.js';
+import { Search } from './search.js';
 import { html, plural, useApp, useState } from './html.js';
 import { goToList } from './navigation.js';
 import { deleteMessage, leaveConversation } from '../commands.js';
@@ -12,6 +13,7 @@ export function Dialogs() {
   const dialog = ui.dialog.value;
   switch (dialog?.name) {
     case 'jump': return html`<${Jump} />`;
+    case 'search': return html`<${Search} query=${dialog.query} />`;
     case 'create': return html`<${CreateConversation} />`;
     case 'direct': return html`<${CreateDirect} />`;
     case 'browse': return html`<${Browse} />`;
@@ -26,7 +28,7 @@ export function Dialogs() {
 }
 
 const SHORTCUTS = [
-  ['Ctrl K', 'Jump to a conversation or a person'], ['Alt ↑ / Alt ↓', 'The conversation above or below'],
+  ['Ctrl K', 'Jump to a conversation or a person'], ['/', 'Search messages'], ['Alt ↑ / Alt ↓', 'The conversation above or below'],
   ['Enter', 'Send'], ['Shift Enter', 'A new line'], ['↑', 'Edit your last message (in an empty field)'],
   ['Ctrl B, Ctrl I', 'Bold, italic'], ['@', 'Mention somebody'], ['Shift Tab, then ↑ ↓', 'From message to message; Tab goes to what can be done with it'],
   ['Esc', 'Close what is open'], ['?', 'This list'],

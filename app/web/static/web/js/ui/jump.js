@@ -8,7 +8,7 @@ import { startConversation } from '../commands.js';
 import { best } from '../fuzzy.js';
 
 /**
- * @typedef {{key: string, title: string, hint: string, conversation?: Parley.Conversation, person?: Parley.Person}} Target
+ * @typedef {{key: string, title: string, hint: string, conversation?: Parley.Conversation, person?: Parley.Person, search?: string}} Target
  */
 
 export function Jump() {
@@ -18,11 +18,16 @@ export function Jump() {
   const [active, setActive] = useState(0);
   const list = useRef(/** @type {HTMLUListElement | null} */ (null));
   const found = best(query.replace(/^[#@]/, ''), targets(session), (target) => target.title);
+  if (query.trim()) found.push({ key: 'search', title: `Search messages for “${query.trim()}”`, hint: '', search: query.trim() });
   const chosen = Math.min(active, Math.max(found.length - 1, 0));
   const close = () => { ui.dialog.value = null; };
   const open = (/** @type {Target | undefined} */ target) => {
     if (!target) return;
     close();
+    if (target.search !== undefined) ui.dialog.value = { name: 'search', query: target.search };
+    else openTarget(target);
+  };
+  const openTarget = (/** @type {Target} */ target) => {
     void ui.attempt(async () => {
       const conversation = target.conversation ?? await startConversation(session, { kind: 'direct', members: [target.person?.id ?? ''] });
       go(app, conversation.id);
@@ -43,10 +48,9 @@ export function Jump() {
     <ul class="jump-list" id="jump-list" role="listbox" aria-label="Conversations and people" ref=${list}>
       ${found.map((target, index) => html`<li key=${target.key} id=${`jump-${index}`} role="option" aria-selected=${index === chosen}
         onPointerMove=${() => setActive(index)} onClick=${() => open(target)}>
-        ${target.conversation ? html`<${Sign} conversation=${target.conversation} title=${target.title} />` : html`<${Avatar} id=${target.person?.id ?? ''} name=${target.title} small />`}
+        ${target.search !== undefined ? html`<${Icon} name="search" />` : target.conversation ? html`<${Sign} conversation=${target.conversation} title=${target.title} />` : html`<${Avatar} id=${target.person?.id ?? ''} name=${target.title} small />`}
         <span class="grow truncate">${target.title}</span><span class="small soft">${target.hint}</span></li>`)}
     </ul>
-    ${found.length === 0 && html`<p class="jump-none soft" role="status">Nothing here is called “${query}”.</p>`}
   <//>`;
 }
 

@@ -19,6 +19,9 @@ export function shortcuts(app) {
     } else if (event.altKey && !command && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) {
       event.preventDefault();
       goToNeighbour(app, event.key === 'ArrowUp' ? -1 : 1);
+    } else if (event.key === '/' && !command && !event.altKey && !isField(event.target)) {
+      event.preventDefault();
+      ui.dialog.value = { name: 'search' };
     } else if (event.key === '?' && !command && !isField(event.target)) {
       event.preventDefault();
       ui.dialog.value = { name: 'shortcuts' };

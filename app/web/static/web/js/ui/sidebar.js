@@ -15,6 +15,8 @@ export function Sidebar() {
         <span class="truncate">${session.me.organization.name}</span></a>
       <button type="button" class="jump-button" onClick=${() => { ui.dialog.value = { name: 'jump' }; }}>
         <span class="grow">Jump to…</span><kbd>Ctrl K</kbd></button>
+      <button type="button" class="jump-button" onClick=${() => { ui.dialog.value = { name: 'search' }; }}>
+        <span class="grow">Search messages…</span><kbd>/</kbd></button>
     </div>
     <div class="sidebar-lists">
       ${status === 'loading' && html`<${Waiting} />`}

@@ -6,6 +6,7 @@ import { signal } from '../../vendor/signals-core.js';
 /**
  * @typedef {{view: 'people'} | {view: 'thread' | 'receipt' | 'history', message: string}} Detail
  * @typedef {{name: 'jump' | 'create' | 'direct' | 'browse' | 'shortcuts' | 'signout'}
+ *   | {name: 'search', query?: string}
  *   | {name: 'add-people' | 'rename' | 'leave', conversation: string}
  *   | {name: 'delete', message: Parley.Message}} Dialog
  * @typedef {{atBottom: boolean, id: string, delta: number}} Place
