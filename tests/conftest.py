@@ -18,6 +18,7 @@ as the **app** role, so a missing grant shows in any test that touches the table
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from pytest_django import DjangoDbBlocker
 
@@ -27,6 +28,10 @@ from tests.server import SealerProcess, WebServer
 from tests.stack import Stack, running_stack
 
 pytest_plugins = ["tests.cast"]
+
+# No deadline for an example of hypothesis: a busy machine is no fault of the code.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
