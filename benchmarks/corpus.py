@@ -115,9 +115,7 @@ def _copy_messages(
     with connection.cursor() as cursor:
         # Neither foreign keys nor the trail's trigger: both would cost more than the rows.
         cursor.execute("SET session_replication_role = replica")
-        cursor.execute(
-            "ALTER TABLE chat_messageversion DISABLE TRIGGER chat_messageversion_entry"
-        )
+        cursor.execute("ALTER TABLE chat_messageversion DISABLE TRIGGER chat_messageversion_entry")
         cursor.execute("DROP INDEX chat_search_words")
         rows = _messages(corpus, members, chance)
         for start in range(0, corpus.messages, CHUNK):
@@ -137,7 +135,7 @@ def _copy_messages(
 
 
 _TABLES = (
-    ("chat_message", "id, conversation_id, author_id, \"offset\", created_at, revision"),
+    ("chat_message", 'id, conversation_id, author_id, "offset", created_at, revision'),
     (
         "chat_messageversion",
         "id, message_id, organization_id, conversation_id, revision, kind, body, editor_id, at, "
@@ -171,7 +169,9 @@ def _messages(
                 organization=corpus.organization.pk, conversation=room.pk, month=month
             ).id.bytes
         text = " ".join(
-            chance.choices(corpus.words, cum_weights=common, k=max(1, int(chance.expovariate(1 / 14))))
+            chance.choices(
+                corpus.words, cum_weights=common, k=max(1, int(chance.expovariate(1 / 14)))
+            )
         )
         message, version = UUID(int=chance.getrandbits(128)), UUID(int=chance.getrandbits(128))
         where = envelope.place_in(_LABEL, corpus.organization.pk, version, room.pk, 1)
