@@ -55,8 +55,7 @@ VIEWS = {
         "trail:",
         "names:",
         "message:disclosed",
-        "message:searched",
-        "messages:searched",
+        "search:",
         "conversation:opened",
         "attachment:downloaded",
         "export:downloaded",
@@ -79,28 +78,10 @@ VIEWS_OF = {  # packages of the first format are checked as they were made
 CONTEXT = ("member:joined", "member:added", "attachment:uploaded", "data_key:destroyed")
 MESSAGE_ACTIONS = ("message:sent", "message:edited", "message:deleted")
 CSV_COLUMNS = (
-    "leaf",
-    "at",
-    "conversation",
-    "conversation_name",
-    "conversation_kind",
-    "message",
-    "thread",
-    "revision",
-    "kind",
-    "author",
-    "author_name",
-    "author_email",
-    "author_role",
-    "actor",
-    "actor_name",
-    "actor_email",
-    "actor_role",
-    "body",
-    "salt",
-    "commitment",
-    "status",
-)
+    "leaf", "at", "conversation", "conversation_name", "conversation_kind", "message", "thread",
+    "revision", "kind", "author", "author_name", "author_email", "author_role", "actor",
+    "actor_name", "actor_email", "actor_role", "body", "salt", "commitment", "status",
+)  # fmt: skip
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 MOST_PROBLEMS = 1000  # that are named one by one
 TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"
