@@ -228,3 +228,5 @@ def test_the_program_is_published_to_everybody_as_it_is_in_the_repository(db: No
     assert (answer.status_code, answer.content) == (200, VERIFY.read_bytes())
     digest = hashlib.sha256(VERIFY.read_bytes()).hexdigest()
     assert answer["X-Content-SHA256"] == digest
+    printed = (VERIFY.parents[2] / "docs" / "export.md").read_text()
+    assert digest in printed, f"docs/export.md prints the program's SHA-256: it is {digest} now"
