@@ -5,7 +5,8 @@ Who is not a member gets NotFound, as if there were nothing: existence is inform
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -124,7 +125,7 @@ def versions(user: User, message_id: UUID) -> list[MessageVersion]:
     if found.author_id != user.pk:
         raise NotFound
     result = list(found.versions.order_by("revision"))
-    prefetch_data_keys(_tokens(result))
+    prefetch_data_keys(list(_tokens(result)))
     return result
 
 
@@ -224,8 +225,8 @@ def upload(user: User, attachment_id: UUID, *, lock: bool = False) -> Attachment
         .filter(_mine("conversation__", user))
         .first()
     )
-    if found is None:
-        raise NotFound
+    if found is None or readable(lambda: found.key, found.pk) is None:
+        raise NotFound  # also where its data key was destroyed meanwhile
     return found
 
 
@@ -407,7 +408,7 @@ def present_versions(revisions: dict[UUID, int]) -> dict[UUID, MessageVersion]:
         for row in MessageVersion.objects.filter(message__in=revisions)
         if revisions[row.message_id] == row.revision
     }
-    prefetch_data_keys(_tokens(found.values()))
+    prefetch_data_keys(list(_tokens(found.values())))
     return found
 
 
@@ -431,6 +432,21 @@ def readable(open_text: Callable[[], str | None], version: UUID) -> str | None:
             told = {"version": str(version), "fault": str(error.code)}
             logger.error("message_unreadable", extra=told)
         return None
+
+
+def label(conversation: Conversation, field: str) -> str:
+    """Its name or topic; words instead, where that was tampered with. Raises Unavailable.
+
+    As with `readable`: one row that does not open must not take the list away.
+    """
+    try:
+        return str(getattr(conversation, field))
+    except SealError as error:
+        if error.code == Fault.KEY_UNAVAILABLE:
+            raise Unavailable from error
+        told = {"conversation": str(conversation.pk), "field": field, "fault": str(error.code)}
+        logger.error("conversation_unreadable", extra=told)
+        return f"(this {field} cannot be read)"
 
 
 def _tokens(rows: Iterable[MessageVersion]) -> list[str]:

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from app.accounts.rest import StrictSerializer
 from app.audit.leaves import timestamp
-from app.chat.access import MAX_PAGE, PAGE, ConversationView, MessageView, Page
+from app.chat.access import MAX_PAGE, PAGE, ConversationView, MessageView, Page, label
 from app.chat.models import Kind, Membership, MessageVersion
 from app.chat.services.conversations import MAX_MEMBERS_AT_START
 from app.chat.services.text import MAX_FILE_NAME, MAX_NAME, MAX_TOPIC
@@ -110,8 +110,8 @@ class ConversationOut(serializers.Serializer[Any]):
         return {
             "id": str(row.pk),
             "kind": row.kind,
-            "name": row.name,
-            "topic": row.topic,
+            "name": label(row, "name"),
+            "topic": label(row, "topic"),
             "member": mine is not None,
             "role": mine.role if mine else None,
             "people": [str(person) for person in view.people],

@@ -4,7 +4,9 @@ import pytest
 from django.db import DatabaseError, connection
 
 from app.accounts.models import User
+from app.chat import access
 from app.chat.models import Conversation
+from app.chat.serializers import ConversationOut
 from app.chat.services import change_conversation
 from app.encryption.fields import SealError
 from tests.chat.talk import room
@@ -39,6 +41,15 @@ def test_an_old_name_or_topic_that_is_put_back_does_not_open(
     with pytest.raises(SealError, match=f"chat_conversation.{name} of row {ward.pk}") as raised:
         getattr(Conversation.objects.get(pk=ward.pk), name)
     assert not raised.value.erased
+
+
+def test_one_name_that_does_not_open_leaves_the_list_as_it_is(alice: User, bob: User) -> None:
+    ward, old = renamed(alice, bob)
+    other = room(alice, bob, name="ward-5")
+    overwrite(ward, "name", old["name"])
+    told = {view.conversation.pk: view for view in access.conversations(alice)}
+    shown = {pk: ConversationOut(view).data["name"] for pk, view in told.items()}
+    assert shown == {ward.pk: "(this name cannot be read)", other.pk: "ward-5"}
 
 
 def test_a_revision_never_goes_back(alice: User, bob: User) -> None:
