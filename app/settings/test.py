@@ -32,7 +32,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 # No sealer runs beside most tests; those of waiting start one and set this.
-GRAVE_PATIENCE = None
+GRAVE_PATIENCE = env.optional("GRAVE_PATIENCE", float, default=None)
 # The real algorithm with the least work: hashing a password is not what tests are slow for.
 PASSWORD_HASHERS = ["tests.passwords.QuickArgon2"]
 WHITENOISE_USE_FINDERS = True

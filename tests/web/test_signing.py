@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from django.test import Client
@@ -14,9 +16,13 @@ from app.compliance.models import ExportRequest
 from app.compliance.scope import Scope
 from app.compliance.services import request_export
 from app.web.signing import RECORDED
+from dev.redis_server import RedisServer
 from tests.audit.test_sealing import seal
 from tests.cast import api_client, sign_in_browser
 from tests.live import LiveDatabase
+from tests.realtime.speaker import bearer
+from tests.server import WebServer
+from tests.stack import Stack
 
 Api = Callable[[User], Client]
 pytestmark = pytest.mark.usefixtures("live_db")
@@ -91,3 +97,27 @@ def test_who_does_nothing_grave_waits_for_nobody(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: pytest.fail("waits"))
     assert api_client(alice).get("/api/people").status_code == 200
+
+
+class Patient(WebServer):
+    """A real web process, under ASGI, that waits as in production, if not for so long."""
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"GRAVE_PATIENCE": "1"}
+
+
+def test_the_real_process_withholds_and_then_shows(
+    olga: User, live_db: LiveDatabase, redis_server: RedisServer, stack: Stack
+) -> None:
+    token = bearer(olga)
+    with Patient.running(live_db, redis_server, stack) as server:
+        look = Request(
+            f"{server.base_url}/api/compliance/trail", headers={"Authorization": f"Bearer {token}"}
+        )
+        with pytest.raises(HTTPError) as withheld:
+            urlopen(look, timeout=30)
+        assert withheld.value.code == 503
+        assert json.load(withheld.value)["error"]["code"] == "not_signed"
+        seal(live_db)
+        with urlopen(look, timeout=30) as shown:
+            assert json.load(shown)["entries"]
