@@ -1,5 +1,6 @@
 """Files over REST: announce, send in parts, complete; fetch."""
 
+import logging
 from uuid import UUID
 
 import msgspec
@@ -19,9 +20,11 @@ from app.chat.attachments import previews
 from app.chat.attachments.answers import file_answer, picture_answer
 from app.chat.attachments.content import open_attachment, open_preview
 from app.chat.attachments.kinds import ANYTHING
-from app.encryption.fields import SealError
+from app.encryption.fields import Fault, SealError
 from app.encryption.stream import PART_BYTES, Layout
 from app.errors import NotFound, Unavailable
+
+logger = logging.getLogger(__name__)
 
 _FILE = {(200, "application/octet-stream"): OpenApiTypes.BINARY}
 _PICTURE = {(200, previews.TYPE): OpenApiTypes.BINARY}
@@ -88,7 +91,7 @@ class AttachmentView(APIView):
                 kind=told.type or ANYTHING,
             )
         except SealError as error:
-            raise _unreadable(error) from error
+            raise _unreadable(error, attachment) from error
 
     @extend_schema(responses=answers({204: None}, 401, 403, 404, 409, 503))
     def delete(self, request: Request, attachment: UUID) -> Response:
@@ -107,12 +110,14 @@ class PreviewView(APIView):
         try:
             return picture_answer(open_preview(found), kind=previews.TYPE)
         except SealError as error:
-            raise _unreadable(error) from error
+            raise _unreadable(error, attachment) from error
 
 
-def _unreadable(error: SealError) -> NotFound | Unavailable:
-    return (
-        NotFound("This file was erased.")
-        if error.erased
-        else Unavailable("This file cannot be opened: it was damaged. Tell whoever runs Parley.")
-    )
+def _unreadable(error: SealError, attachment: UUID) -> NotFound | Unavailable:
+    if error.erased:
+        return NotFound("This file was erased.")
+    told = {"attachment": str(attachment), "fault": str(error.code)}
+    logger.error("attachment_unreadable", extra=told)
+    if error.code == Fault.KEY_UNAVAILABLE:
+        return Unavailable()
+    return Unavailable("This file cannot be opened: it was damaged. Tell whoever runs Parley.")

@@ -86,7 +86,7 @@ def _must_be_the_same(
         and known.conversation_id == conversation
         and known.deleted_at is None
         and known.size == size
-        and known.name == name
+        and access.readable(lambda: known.name, known.pk) == name
     )
     if not same:
         raise Conflict("This file id is taken: make another one.")
@@ -186,7 +186,8 @@ def forget(attachment_id: UUID, actor: Actor, *, made_before: datetime | None = 
     if attachment is None:
         return False
     before = {}
-    if attachment.description is not None:
+    # An erased one has a commitment that nobody can make any more; its upload's entry has it.
+    if access.readable(lambda: attachment.description, attachment.pk) is not None:
         before["content"] = opened(attachment, "description").commitment.hex()
     record_file(Action.ATTACHMENT_DELETED, attachment, actor, before=before)
     attachment.key = attachment.name = attachment.description = None

@@ -1,9 +1,10 @@
 """The files that a message carries: whether it may, and what the trail says of them."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
 from app.accounts.models import User
+from app.chat import access
 from app.chat.models import Attachment
 from app.encryption.fields import opened
 from app.errors import Conflict, Invalid, NotFound
@@ -36,6 +37,12 @@ def may_carry(
             raise Conflict("One of the files has not arrived whole yet.")
         if file.message_id not in {None, message}:
             raise Conflict("One of the files was sent already.")
+        if access.readable(_description(file), file.pk) is None:
+            raise NotFound("One of the files is not there any more.")
+
+
+def _description(file: Attachment) -> Callable[[], str | None]:
+    return lambda: file.description
 
 
 def attach(carried: Iterable[tuple[UUID, Sequence[UUID]]], files: Files) -> None:

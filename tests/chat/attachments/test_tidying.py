@@ -13,12 +13,19 @@ from app.chat import access
 from app.chat.attachments.content import open_attachment, write_part
 from app.chat.attachments.storage.folder import FolderStorage
 from app.chat.models import Attachment, Conversation
-from app.chat.services import cancel_upload, leftovers, tidy_attachments
+from app.chat.services import (
+    begin_upload,
+    cancel_upload,
+    leftovers,
+    store_part,
+    tidy_attachments,
+)
 from app.chat.services.leftovers import Tidied
 from app.encryption.envelope import Fault
 from app.encryption.fields import SealError
 from app.encryption.keyring import keyring
 from app.encryption.models import DataKey
+from app.errors import Conflict, NotFound
 from tests.chat.attachments.files import announce, picture, send_files, send_parts, uploaded
 
 NOTHING = Tidied(0, 0, 0)
@@ -124,3 +131,28 @@ def test_an_erased_file_is_unreadable_at_once_and_its_bytes_go(
     assert in_storage(folder) == 0
     assert deletions() == [file.id]
     assert tidy_attachments() == NOTHING
+
+
+def test_an_upload_whose_data_key_is_destroyed_goes_like_any_other(
+    alice: User, ward: Conversation, folder: Path
+) -> None:
+    whole = UUID(uploaded(alice, ward, b"1234").id)
+    DataKey.objects.filter(conversation_id=ward.pk).update(
+        wrapped=None, destroyed_at=timezone.now()
+    )
+    keyring.forget()
+    with pytest.raises(NotFound):
+        store_part(uploader=alice, attachment_id=whole, index=0, part=b"1234")
+    with pytest.raises(NotFound):
+        send_files(alice, ward, whole)
+    with pytest.raises(Conflict):
+        begin_upload(
+            uploader=alice,
+            conversation_id=ward.pk,
+            attachment_id=whole,
+            name="scan.pdf",
+            size=4,
+        )
+    grow_old(whole)
+    assert tidy_attachments() == Tidied(eligible=1, deleted=1, failed=0)
+    assert in_storage(folder) == 0
