@@ -302,7 +302,8 @@ def erasable(
     require(officer, Permission.ERASURES_MANAGE)
     if access.unknown_conversations(officer, [conversation]):
         raise NotFound
-    written = MessageVersion.objects.filter(conversation_id=conversation)
+    # By its messages: only they are indexed by conversation.
+    written = MessageVersion.objects.filter(message__conversation=conversation)
     if first:
         written = written.filter(at__gte=_midnight(first))
     if last:

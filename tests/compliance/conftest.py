@@ -30,6 +30,12 @@ def export_dir(tmp_path: Path, settings: Settings) -> Path:
     return tmp_path / "exports"
 
 
+@pytest.fixture
+def erasure_list(tmp_path: Path, settings: Settings) -> None:
+    """A list of the test's own: what is rolled back with the test must not stay listed."""
+    settings.ERASURE_LIST = tmp_path / "erasures.list"
+
+
 class QuickSealer(SealerProcess):
     """The real sealer, which a test need not wait a second for."""
 

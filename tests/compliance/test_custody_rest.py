@@ -11,6 +11,8 @@ from app.audit.models import Entry
 from app.compliance.services import erasures
 from tests.compliance.conftest import Ward
 
+pytestmark = pytest.mark.usefixtures("erasure_list")
+
 API = "/api/compliance"
 WHY = {"matter": "2026-114", "reason": "A complaint."}
 

@@ -22,6 +22,8 @@ from tests.chat.talk import room, say
 from tests.compliance.conftest import Ward
 from tests.live import LiveDatabase
 
+pytestmark = pytest.mark.usefixtures("erasure_list")
+
 REASON = "Asked for by the patient, GDPR article 17."
 
 

@@ -10,10 +10,11 @@ from app.compliance import services
 from app.compliance.models import Erasure, LegalHold, Reading
 from app.compliance.services.erasures import resume_erasures
 from tests.cast import sign_in_browser
-from tests.compliance.conftest import Ward, ward
+from tests.compliance.conftest import Ward, erasure_list, ward
 from tests.web.test_officer import page, text_of
 
-__all__ = ["page", "ward"]
+__all__ = ["erasure_list", "page", "ward"]
+pytestmark = pytest.mark.usefixtures("erasure_list")
 
 WHY = {"matter": "2026-114", "reason": "A matter of <b>moment</b>"}
 
