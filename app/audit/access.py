@@ -11,7 +11,7 @@ from django.db.models import Max
 
 from app.audit import disclosure
 from app.audit.actions import Action
-from app.audit.anchors.configured import configured
+from app.audit.anchors.configured import names
 from app.audit.models import Anchor, Entry, Leaf, Tree, Verification
 
 HEARTBEAT_LATE = timedelta(hours=2)
@@ -168,8 +168,7 @@ def anchor_states(organization: UUID) -> list[AnchorState]:
     columns = ("name", "size", "kept_at", "failing_since", "problem", "warning", "disagrees")
     found = Anchor.objects.filter(organization_id=organization).values_list(*columns)
     states = {row[0]: AnchorState(*row) for row in found}
-    names = [anchor.name for anchor in configured()]
-    return [states.get(name, AnchorState(name)) for name in names]
+    return [states.get(name, AnchorState(name)) for name in names()]
 
 
 def organizations() -> list[UUID]:

@@ -24,7 +24,7 @@ from app.audit.anchors.anchor import (
     NotForThisLog,
     Submission,
 )
-from app.audit.anchors.configured import configured
+from app.audit.anchors.configured import configured, names
 from app.audit.rows import rows, value
 from app.audit.services import SYSTEM, Target, record
 
@@ -46,30 +46,30 @@ SELECT EXISTS (
 
 def claim_due() -> list[int]:
     """The ids of what is due now; nobody else is given them until LEASE is over."""
-    names, now = [anchor.name for anchor in configured()], datetime.now(UTC)
-    if not names:
+    found, now = names(), datetime.now(UTC)
+    if not found:
         return []
     with transaction.atomic():
-        _enrol(names, now)
-        return [pk for (pk,) in rows(_CLAIM, [now + LEASE, now, names])]
+        _enrol(found, now)
+        return [pk for (pk,) in rows(_CLAIM, [now + LEASE, now, found])]
 
 
 def enrolled(organization: UUID, only: str | None = None) -> list[int]:
     """The ids of the organization's log at every configured anchor, due or not."""
-    names = [anchor.name for anchor in configured() if only in {None, anchor.name}]
+    wanted = [name for name in names() if only in {None, name}]
     with transaction.atomic():
-        _enrol(names, datetime.now(UTC))
-    found = models.Anchor.objects.filter(organization_id=organization, name__in=names)
+        _enrol(wanted, datetime.now(UTC))
+    found = models.Anchor.objects.filter(organization_id=organization, name__in=wanted)
     return list(found.order_by("name").values_list("pk", flat=True))
 
 
-def _enrol(names: Sequence[str], now: datetime) -> None:
+def _enrol(anchors: Sequence[str], now: datetime) -> None:
     known = set(models.Anchor.objects.values_list("organization_id", "name"))
     models.Anchor.objects.bulk_create(
         [
             models.Anchor(organization_id=organization, name=name, next_at=now)
             for organization in organizations()
-            for name in names
+            for name in anchors
             if (organization, name) not in known
         ],
         ignore_conflicts=True,

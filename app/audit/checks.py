@@ -8,6 +8,7 @@ from auditlog.registry import auditlog
 from django.apps.config import AppConfig
 from django.core import checks
 
+from app.audit.anchors.configured import bucket_name
 from app.audit.checkpoint import BadNote
 from app.audit.cosignature import WitnessKey
 from app.audit.net import is_registered, unfit
@@ -28,7 +29,7 @@ def check_net(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.
 def check_anchors(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
     """E003: an anchor that could never work, or two that would be taken for one."""
     found: list[checks.CheckMessage] = []
-    names = [url.partition("?")[0].rstrip("/") for url in settings.ANCHOR_BUCKET]
+    names = [bucket_name(url) for url in settings.ANCHOR_BUCKET]
     for url, vkey in settings.ANCHOR_WITNESS:
         try:
             names.append(WitnessKey.parse(vkey).name)

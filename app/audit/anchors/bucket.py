@@ -24,22 +24,17 @@ class Bucket:
     `period` is how long an object must be kept, `options` are those of the bucket's URL.
     """
 
+    name: str
     bucket: str
     prefix: str
     every: timedelta
     period: timedelta
     options: Mapping[str, str] = field(default_factory=dict)
 
-    scheme = ""
-
-    @property
-    def name(self) -> str:
-        return f"{self.scheme}://{'/'.join(filter(None, (self.bucket, self.prefix)))}"
-
     def keep(self, submission: Submission, last: int) -> Kept:
         key = f"{self._folder(submission.organization)}{submission.size:020}"
         if not self._put(key, submission.note.encode()):
-            agree(submission, self._get(key).decode(errors="replace"), f"{self.scheme}://{key}")
+            agree(submission, self._get(key).decode(errors="replace"), f"{key} in {self.name}")
         return Kept(warning=self._not_locked(key))
 
     def kept(self, submission: Submission, last: int) -> Iterable[str]:

@@ -38,6 +38,18 @@ def configured() -> list[Anchor]:
     return anchors
 
 
+def names() -> list[str]:
+    """The names of all of them, without loading what it takes to reach them; raises BadNote."""
+    buckets = [bucket_name(url) for url in settings.ANCHOR_BUCKET]
+    return [*buckets, *witness_keys(), *(["mail"] if settings.ANCHOR_MAIL else [])]
+
+
+def bucket_name(url: str) -> str:
+    """`s3://bucket/prefix`, without options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
 def witness_keys() -> dict[str, WitnessKey]:
     """The keys of the witnesses, by their names; raises BadNote."""
     keys = [WitnessKey.parse(vkey) for _, vkey in settings.ANCHOR_WITNESS]
@@ -48,7 +60,14 @@ def witness_keys() -> dict[str, WitnessKey]:
 def _bucket(url: str, every: timedelta) -> Anchor:
     parts = urlsplit(url)
     period = timedelta(days=settings.ANCHOR_KEEP_DAYS)
-    given = parts.netloc, parts.path.strip("/"), every, period, dict(parse_qsl(parts.query))
+    given = (
+        bucket_name(url),
+        parts.netloc,
+        parts.path.strip("/"),
+        every,
+        period,
+        dict(parse_qsl(parts.query)),
+    )
     # Each brings a large client: only what is configured is loaded.
     if parts.scheme == "s3":
         from app.audit.anchors.s3 import S3Bucket  # noqa: PLC0415

@@ -21,8 +21,6 @@ from app.audit.anchors.bucket import CONTENT_TYPE, TIMEOUT, Bucket
 class GoogleBucket(Bucket):
     """`gs://bucket/prefix`; with `?endpoint=http://…` an emulator, without credentials."""
 
-    scheme = "gs"
-
     @cached_property
     def _bucket(self) -> Any:
         with self._faults():

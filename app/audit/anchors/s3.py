@@ -27,8 +27,6 @@ class _Told(Exception):
 class S3Bucket(Bucket):
     """`s3://bucket/prefix?endpoint=https://…&region=…`"""
 
-    scheme = "s3"
-
     @cached_property
     def _client(self) -> Any:
         return boto3.session.Session().client(

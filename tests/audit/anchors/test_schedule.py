@@ -145,7 +145,7 @@ def test_sealing_goes_on_while_an_anchor_keeps_us_waiting(
 class _Looking:
     """An anchor in the same process, so that it sees the transaction that we are in."""
 
-    name, every = "looking", timedelta(hours=1)
+    name, every = "witness.example/w1", timedelta(hours=1)
 
     def __init__(self, look: Callable[[str], str]) -> None:
         self._look = look

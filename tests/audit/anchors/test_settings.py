@@ -1,9 +1,14 @@
 """What an operator writes about anchors is read exactly, or named."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from django.core.checks import run_checks
 from pytest_django import Settings
 
+from app.audit.anchors.configured import configured, names
 from app.settings.env import bucket_urls, mail_server, witness_pairs
 from tests.fakes.witness import WitnessServer
 
@@ -26,6 +31,31 @@ def test_a_witness_without_a_proper_key_and_two_anchors_of_one_name_stop_the_sta
         "ANCHOR_WITNESS: the vkey after https://w.example: an Ed25519 public key has 32 bytes",
         "two anchors have the name s3://a/b",
     ]
+
+
+def test_what_is_shown_is_named_as_what_is_reached_is(settings: Settings) -> None:
+    with WitnessServer.running("witness.example/w1") as witness:
+        settings.ANCHOR_WITNESS = [(witness.url, witness.vkey)]
+    settings.ANCHOR_BUCKET = ["s3://a/b/?region=x", "gs://c", "gs://d/e/f"]
+    settings.ANCHOR_MAIL = ["officers"]
+    assert names() == [anchor.name for anchor in configured()]
+    assert names() == ["s3://a/b", "gs://c", "gs://d/e/f", "witness.example/w1", "mail"]
+
+
+def test_to_name_the_anchors_loads_no_client() -> None:
+    """The officer's page and the schedule ask for names; boto3 alone takes half a second."""
+    script = (
+        "import django, sys; django.setup()\n"
+        "from app.audit.anchors.configured import names\n"
+        "import app.audit.tasks\n"
+        "assert names() == ['s3://a', 'gs://b'], names()\n"
+        "assert not {'boto3', 'botocore', 'google.cloud.storage'} & set(sys.modules)\n"
+    )
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "app.settings.test",
+        "ANCHOR_BUCKET": "s3://a?region=x,gs://b",
+    }
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
 
 
 def test_buckets_witnesses_and_mail_servers_are_read() -> None:

@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from app.audit.access import anchor_states, organizations
 from app.audit.anchoring import bring, enrolled
-from app.audit.anchors.configured import configured
+from app.audit.anchors.configured import names
 from app.audit.management.commands.audit_status import in_words
 
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--anchor", help="only this one, by the name that audit_status shows")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not configured():
+        if not names():
             raise CommandError(
                 "no anchor is configured: ANCHOR_BUCKET, ANCHOR_WITNESS, ANCHOR_MAIL"
             )
