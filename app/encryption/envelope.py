@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import os
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 from uuid import UUID
 
@@ -109,6 +110,7 @@ _LENGTH_16 = (16).to_bytes(4, "big")
 _REVISIONS = [prefixed(revision.to_bytes(8, "big")) for revision in range(32)]
 
 
+@cache
 def label(table: str, column: str) -> bytes:
     """The part of a place that all rows of one column share; made once for each field."""
     return prefixed(table.encode()) + prefixed(column.encode())
