@@ -1,7 +1,7 @@
 """Whatever was said and whatever is asked: a search finds what reading everything would find."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,20 +18,26 @@ from app.chat.search.access import Wanted
 from app.chat.search.finding import LATEST, Criteria, Place
 from app.chat.search.models import IndexState, SearchIndex, SearchTokens
 from app.chat.search.words import says, words_of
+from app.encryption.keyring import KeyRing
 from tests.chat.talk import room, say
 
 WORDS = ["bed", "ward", "BED", "3.4", "straße", "中文", "文中", "don't"]
-NOW = datetime(2026, 11, 20, tzinfo=UTC)
+BEGIN = datetime(2026, 8, 1, tzinfo=UTC)
 phrases = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=2), max_size=2)
-# Who says what, where; and what becomes of it.
+# Who says what, where; what becomes of it; in which month, and on which of its first days.
 said = st.tuples(
     st.integers(0, 1),
     st.integers(0, 2),
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=4),
     st.sampled_from(["kept", "kept", "edited", "deleted"]),
+    st.integers(0, 2),
     st.integers(0, 3),
 )
-days = st.none() | st.integers(-1, 4)
+days = st.none() | st.integers(-1, 100)
+
+
+sealing_in = [BEGIN.date()]
+"""The month whose keys seal."""
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +51,7 @@ def little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         "DENSE": 3,
     }.items():
         monkeypatch.setattr(finding, name, value)
+    monkeypatch.setattr(KeyRing, "_this_month", lambda _: sealing_in[0])
 
 
 @settings(
@@ -78,7 +85,7 @@ def test_a_search_finds_what_reading_everything_finds(
         if indexed is not None:
             _index_reaches(alice, min(indexed, len(read) - 1), read)
         wanted = [tuple(word for part in some for word in words_of(part)) for some in asked]
-        since, until = (None if day is None else NOW + timedelta(days=day) for day in bounds)
+        since, until = (None if day is None else BEGIN + timedelta(days=day) for day in bounds)
         criteria = Criteria(
             phrases=wanted,
             authors=None if author is None else frozenset([people[author].pk]),
@@ -97,16 +104,18 @@ def test_a_search_finds_what_reading_everything_finds(
 def _say(
     corpus: list[Any], people: list[User], rooms: list[Any]
 ) -> Iterator[tuple[Message, str | None]]:
-    for number, (who, where, words, fate, day) in enumerate(corpus):
+    for number, (who, where, words, fate, month, day) in enumerate(corpus):
+        sealing_in[0] = date(2026, 8 + month, 1)
         author = people[who] if where < 2 else people[1]
         text: str | None = " ".join(words)
         pk = UUID(say(author, rooms[where], text or "").id)
         # Not in the order of sending: an index must not rely on it.
-        at = NOW + timedelta(days=day, seconds=number)
+        at = datetime(2026, 8 + month, 1 + day, 0, 0, number, tzinfo=UTC)
         for model in (Message, SearchTokens):
             model.objects.filter(pk=pk).update(created_at=at)
         if fate == "edited":
             text = " ".join(reversed(words)) + " edited"
+            sealing_in[0] = date(2026, 11, 1)
             services.edit_message(editor=author, message_id=pk, body=text, revision=1)
         if fate == "deleted":
             with connection.cursor() as cursor:  # not before it was sent
@@ -129,7 +138,7 @@ def _index_reaches(user: User, number: int, read: list[tuple[Message, str | None
         state=IndexState.BUILDING,
         reached_at=at,
         reached_id=pk,
-        changed_at=NOW,
+        changed_at=BEGIN,
     )
 
 
