@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.accounts.models import User
@@ -66,6 +66,18 @@ def little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     bounds=st.tuples(days, days),
     indexed=st.none() | st.integers(0, 8),
     limit=st.integers(1, 4),
+)
+@example(  # an old message that was edited is found first, and must wait for a newer one
+    corpus=[
+        (0, 0, ["bed"], "edited", 0, 0),
+        (0, 0, ["bed"], "kept", 1, 0),
+        (0, 0, ["ward"], "kept", 2, 0),
+    ],
+    asked=[["bed"]],
+    author=None,
+    bounds=(None, None),
+    indexed=None,
+    limit=1,
 )
 @pytest.mark.usefixtures("db")
 def test_a_search_finds_what_reading_everything_finds(
