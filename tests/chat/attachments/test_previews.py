@@ -73,12 +73,19 @@ def bomb(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels)
 
 
+def whole(width: int, height: int) -> bytes:
+    """One that could be decoded."""
+    made = io.BytesIO()
+    Image.new("1", (width, height)).save(made, "PNG")
+    return made.getvalue()
+
+
 @pytest.mark.parametrize(
     "hostile",
     [
         bomb(60_000, 60_000),
         bomb(2_000_000_000, 1),
-        bomb(8_000, 6_500),
+        whole(8_000, 6_500),
         picture()[:200],
         b"\x89PNG\r\n\x1a\n" + b"\0" * 100,
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
