@@ -4,6 +4,8 @@ from uuid import UUID
 
 from celery import shared_task
 
+from app.accounts.models import Organization
+from app.compliance import reconciliation
 from app.compliance.services import building, erasures
 from app.compliance.services.erasures import ERASE_TASK
 from app.compliance.services.requests import BUILD_TASK
@@ -25,6 +27,13 @@ def resume_exports() -> None:
 def expire_exports() -> None:
     """Every hour: delete the packages whose time is over."""
     building.expire_exports()
+
+
+@shared_task(name="compliance.reconcile")
+def reconcile() -> None:
+    """Every day: compare all rows with the trail, and record what was found."""
+    for organization in Organization.objects.values_list("pk", flat=True):
+        reconciliation.remember(reconciliation.reconcile(organization))
 
 
 @shared_task(name=ERASE_TASK)

@@ -266,6 +266,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "beat-of-the-trail": {"task": "audit.heartbeat", "schedule": 3600},
     "verify-the-trail": {"task": "audit.verify_due", "schedule": 60},
+    "reconcile": {"task": "compliance.reconcile", "schedule": 86400},
     "anchor-the-trail": {"task": "audit.anchor_due", "schedule": 60},
     "resume-exports": {"task": "compliance.resume_exports", "schedule": 60},
     "resume-erasures": {"task": "compliance.resume_erasures", "schedule": 60},
