@@ -76,9 +76,7 @@ def verifier_key(organization: UUID) -> str | None:
     return found.vkey if found else None
 
 
-def logged_entries(
-    organization: UUID, size: int, start: int = 0
-) -> Iterator[list[LoggedEntry]]:
+def logged_entries(organization: UUID, size: int, start: int = 0) -> Iterator[list[LoggedEntry]]:
     """The entries `start` to `size` of the log, in its order, in batches."""
     for first in range(start, size, BATCH):
         end = min(first + BATCH, size)

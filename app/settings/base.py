@@ -89,9 +89,9 @@ ERASURE_LIST = env.optional("ERASURE_LIST", Path, default=STATE_DIR / "erasures.
 SEALER_SIGNING_KEY_FILE = env.optional("SEALER_SIGNING_KEY_FILE", Path, default=None)
 CHECKPOINT_ORIGIN = env.optional("CHECKPOINT_ORIGIN", str, default="parley.local/log")
 # Where checkpoints are kept outside our reach: docs/operations.md.
-ANCHOR_BUCKET = env.optional("ANCHOR_BUCKET", bucket_urls, default=[])
-ANCHOR_WITNESS = env.optional("ANCHOR_WITNESS", witness_pairs, default=[])
-ANCHOR_MAIL = env.optional("ANCHOR_MAIL", some_words, default=[])
+ANCHOR_BUCKET: list[str] = env.optional("ANCHOR_BUCKET", bucket_urls, default=[])
+ANCHOR_WITNESS: list[tuple[str, str]] = env.optional("ANCHOR_WITNESS", witness_pairs, default=[])
+ANCHOR_MAIL: list[str] = env.optional("ANCHOR_MAIL", some_words, default=[])
 ANCHOR_MINUTES = env.optional("ANCHOR_MINUTES", natural, default=60)
 ANCHOR_KEEP_DAYS = env.optional("ANCHOR_KEEP_DAYS", natural, default=2192)  # six years
 if ANCHOR_MAIL:

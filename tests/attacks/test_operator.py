@@ -5,7 +5,7 @@ The anchors that keep it are attacked in `tests/audit/anchors/test_verifying.py`
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.db import transaction
@@ -24,7 +24,7 @@ SEALED = "audit_leaf, audit_node, audit_checkpoint, audit_tree, audit_horizon"
 
 
 @pytest.fixture
-def scene(live_db: LiveDatabase) -> Iterator[Scene]:
+def scene(live_db: LiveDatabase) -> Scene:
     """Of this test's own: what the operator does is committed."""
     return play(live_db)
 

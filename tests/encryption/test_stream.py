@@ -1,6 +1,7 @@
 """Files sealed in parts: what may be done to the parts, and that it is refused."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -62,7 +63,7 @@ def test_the_format_is_the_documented_one() -> None:
     assert len(part) == len(b"x-ray") + OVERHEAD_BYTES
 
 
-HARMS = {
+HARMS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
     "the last part is cut off": lambda parts: parts[:2],
     "the first part is cut off": lambda parts: parts[1:],
     "two parts are exchanged": lambda parts: [parts[1], parts[0], parts[2]],
