@@ -83,7 +83,7 @@ def test_a_killed_build_is_gone_on_with_where_it_was(
         assert worker.stdout.readline() == b"ready\n"
         worker.send_signal(signal.SIGKILL)
     (left,) = export_dir.glob("*.building-*")
-    with (left / "messages.jsonl").open("ab") as file:
+    with (left / "leaves.txt").open("ab") as file:
         file.write(b'{"torn": ')  # what was written after the journal counts for nothing
     assert not building.build_export(asked.pk), "its lease is not over"
     ExportRequest.objects.update(heartbeat=timezone.now() - building.LEASE)
