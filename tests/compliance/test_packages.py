@@ -127,7 +127,7 @@ def test_an_erased_text_is_a_stated_reason_and_only_where_the_log_says_so(
     assert asked.counts["texts_erased"] == 6
     report = verify.verify(str(package_path(asked)))
     assert report.problems == []
-    assert any("6 texts of" in line for line in report.lines)
+    assert any("6 texts or files of" in line for line in report.lines)
     folder = unpacked(asked, tmp_path / "p")
     messages = (folder / "messages.jsonl").read_text()
     leaf = str(rows(package_path(asked), "messages.jsonl")[0]["erased_by"])

@@ -40,6 +40,7 @@ def test_two_members_chat_live(server: WebServer, alice: User, bob: User) -> Non
             "at": ack["at"],
             "revision": 1,
             "entry": ack["entry"],
+            "attachments": [],
         }
         assert (push["e"], push["o"]) == (position["e"], position["o"] + 1)
         assert a.push("message.created")["o"] == ack["offset"]

@@ -1,5 +1,6 @@
 """sigstore's Python client accepts our checkpoints and inclusion proofs, and refuses others."""
 
+import fcntl
 import hashlib
 import json
 import subprocess
@@ -21,14 +22,21 @@ def python() -> Path:
     """sigstore in an environment of its own, whose needs are not ours; made once, and kept."""
     name = hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:12]
     folder = PROJECT / ".parley" / "verifiers" / f"sigstore-{name}"
-    if not (folder / "complete").exists():
-        uv = Path(sys.executable).with_name("uv")
-        make = ["venv", "--quiet", "--clear", "-p", sys.executable, str(folder)]
-        subprocess.run([str(uv), *make], check=True)
-        install = ["pip", "install", "--quiet", "-p", str(folder), "--require-hashes"]
-        subprocess.run([str(uv), *install, "-r", str(_LOCK)], check=True)
-        (folder / "complete").touch()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # processes of one run would make it at the same time
+        if not (folder / "complete").exists():
+            make(folder)
     return folder / "bin" / "python"
+
+
+def make(folder: Path) -> None:
+    uv = str(Path(sys.executable).with_name("uv"))
+    venv = ["venv", "--quiet", "--clear", "-p", sys.executable, str(folder)]
+    subprocess.run([uv, *venv], check=True)
+    install = ["pip", "install", "--quiet", "-p", str(folder), "--require-hashes"]
+    subprocess.run([uv, *install, "-r", str(_LOCK)], check=True)
+    (folder / "complete").touch()
 
 
 def verified(python: Path, kit: Path) -> tuple[int, list[str]]:

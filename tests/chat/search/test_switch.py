@@ -60,7 +60,10 @@ def test_off_and_on_again_is_found_at_every_step(alice: User, bob: User, ada: Us
     assert switch.progress(ada) == switch.Progress(IndexState.COMPLETE, 10, 10)
 
 
-def test_the_index_is_what_finds_older_messages(alice: User, bob: User) -> None:
+def test_the_index_is_what_finds_older_messages(
+    alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "DENSE", 2)
     ward = room(alice, bob)
     for number in range(5):
         say(alice, ward, f"bed {number}")

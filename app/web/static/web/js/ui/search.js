@@ -3,6 +3,7 @@
 import { Icon, html, plural, useApp, useEffect, useRef, useState } from './html.js';
 import { Dialog } from './dialog.js';
 import { go } from './navigation.js';
+import { ApiError } from '../api.js';
 import { searchMessages } from '../commands.js';
 import { longTime, shortTime } from '../time.js';
 
@@ -36,8 +37,9 @@ export function Search({ query: first = '' }) {
       const page = await searchMessages(session, asked, next);
       if (latest.current === asked) setState({ ...page, status: 'ready', asked, results: [...before, ...page.results], told: '' });
     } catch (error) {
-      const { fields, message } = /** @type {import('../api.js').ApiError} */ (error);
-      if (latest.current === asked) setState({ ...NOTHING, status: 'error', asked, told: Object.values(fields ?? {}).flat().join(' ') || message });
+      const fields = error instanceof ApiError ? Object.values(error.fields ?? {}).flat().join(' ') : '';
+      const told = fields || (error instanceof Error ? error.message : '');
+      if (latest.current === asked) setState({ ...NOTHING, status: 'error', asked, told });
     }
   };
   const connected = session.link.value.since === 0;
