@@ -15,6 +15,7 @@ from app.compliance.services import (
     request_erasure,
     request_export,
 )
+from app.compliance.services.searches import begin_search
 from tests.chat.talk import say
 from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.conftest import Visit
@@ -24,12 +25,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 PAGES = {
     "alice": ["/who-may-read", "/settings", "/no-such-page", "/trail"],
-    "ada": ["/people", "/people/{bob}", "/invitations"],
+    "ada": ["/people", "/people/{bob}", "/invitations", "/search-index"],
     "olga": ["/trail", "/trail?entry=1#entry", "/exports", "/exports/new", "/exports/{export}"],
     "oscar": [
         "/conversations",
         "/conversations/{ward}",
         "/readings/{reading}",
+        "/officer/search",
+        "/officer/search/{found}",
+        "/officer/search/{nothing}",
         "/holds",
         "/holds/new",
         "/holds/{hold}",
@@ -53,6 +57,8 @@ def names(
         "reading": open_conversation(oscar, ward.pk, **why),
         "hold": place_hold(olga, conversations=[ward.pk], people=[bob.pk], **why),
     }
+    for name, query in {"found": "bed", "nothing": "zeppelin"}.items():
+        made[name] = begin_search(oscar, query=query, **why)
     ask_release(olga, made["hold"].pk, reason="Settled.")
     ids = {name: str(thing.pk) for name, thing in made.items()}
     return ids | {"bob": str(bob.pk), "ward": str(ward.pk)}
