@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Generic, TypeVar
 from uuid import UUID
 
 MOST_PROBLEMS = 100
@@ -68,11 +69,14 @@ class Known:
         return f"known checkpoint {self.size}"
 
 
+AnyFault = TypeVar("AnyFault", bound=StrEnum)
+
+
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Generic[AnyFault]):
     """`place` names the row: "entry 12", "leaf 7", "checkpoint 40"."""
 
-    fault: Fault
+    fault: AnyFault
     place: str
     message: str
 
@@ -89,7 +93,7 @@ class Report:
     checkpoints: int = 0
     waiting: int = 0
     found: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem[Fault]] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
     """Anchors that could not be asked, and why: nothing was compared with what they keep."""
     seconds: float = 0.0

@@ -21,7 +21,7 @@ class Outside:
     """`unread` says which anchors could not be asked, and why: they prove nothing this time."""
 
     known: list[Known] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem[Fault]] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
 

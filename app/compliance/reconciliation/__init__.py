@@ -12,11 +12,11 @@ from django.db import connection, transaction
 
 from app.audit.actions import Action
 from app.audit.services import SYSTEM, Target, record
-from app.compliance.reconciliation.findings import Comparison, Fault, Problem
+from app.compliance.reconciliation.findings import Comparison, Fault
 from app.compliance.reconciliation.messages import check_messages
 from app.compliance.reconciliation.people import check_members, check_roles
 
-__all__ = ["Comparison", "Fault", "Problem", "compare", "reconcile", "remember"]
+__all__ = ["Comparison", "Fault", "compare", "reconcile", "remember"]
 
 log = structlog.get_logger(__name__)
 

@@ -5,8 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-MOST_PROBLEMS = 100
-"""Kept with their text; further ones are only counted."""
+from app.audit.findings import MOST_PROBLEMS, Problem
 
 
 class Fault(StrEnum):
@@ -34,18 +33,6 @@ class Fault(StrEnum):
     """The entry cannot be read; `audit_verify` says what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """`place` names the row: "version 0b5b… of message 7e1c…"."""
-
-    fault: Fault
-    place: str
-    message: str
-
-    def document(self) -> dict[str, str]:
-        return {"code": self.fault.value, "place": self.place, "message": self.message}
-
-
 @dataclass(slots=True)
 class Comparison:
     """What was compared, and everything that differs. `erased` texts had their key destroyed."""
@@ -54,7 +41,7 @@ class Comparison:
     versions: int = 0
     erased: int = 0
     found: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem[Fault]] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
