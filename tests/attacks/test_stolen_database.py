@@ -61,7 +61,8 @@ class Member:
                 text = response.read()
                 return json.loads(text) if text else None
         except urllib.error.HTTPError as error:
-            return error.code
+            with error:
+                return error.code
 
 
 def write_everywhere(alice: Member, bob: User, ada: Member) -> None:

@@ -117,7 +117,8 @@ def test_the_real_process_withholds_and_then_shows(
         with pytest.raises(HTTPError) as withheld:
             urlopen(look, timeout=30)
         assert withheld.value.code == 503
-        assert json.load(withheld.value)["error"]["code"] == "not_signed"
+        with withheld.value as answer:
+            assert json.load(answer)["error"]["code"] == "not_signed"
         seal(live_db)
         with urlopen(look, timeout=30) as shown:
             assert json.load(shown)["entries"]
