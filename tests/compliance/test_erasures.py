@@ -11,7 +11,8 @@ from django.utils import timezone
 from app.accounts.models import Organization, Role, User
 from app.audit.models import Entry
 from app.chat.models import MessageVersion
-from app.compliance import custody, services
+from app.compliance import services
+from app.compliance.access import erasures as erasure_reads
 from app.compliance.models import Erasure, ErasureState
 from app.compliance.services import erasures
 from app.encryption.fields import SealError, opened
@@ -137,9 +138,9 @@ def test_only_the_months_that_were_asked_for_are_erased(
             olga, ward.ward.pk, first=None, last=before.replace(day=1), reason=REASON
         )
     assert refusal.value.fields == {"first": ["Nothing is left to erase in these months."]}
-    found = custody.erasable(olga, ward.ward.pk, last=before.replace(day=1))
+    found = erasure_reads.erasable(olga, ward.ward.pk, last=before.replace(day=1))
     assert (found.months, found.messages, found.first_at) == ([], 0, None)
-    found = custody.erasable(olga, ward.ward.pk, first=this_month())
+    found = erasure_reads.erasable(olga, ward.ward.pk, first=this_month())
     assert (found.months, found.messages, found.versions) == ([this_month()], 5, 7)
     assert found.authors == 2
 
@@ -154,7 +155,7 @@ def test_under_a_hold_it_is_neither_asked_for_nor_approved(
         services.approve_erasure(oscar, asked.pk)
     asked.refresh_from_db()
     assert asked.state == ErasureState.REQUESTED
-    assert [held.in_force for held in custody.erasable(olga, ward.ward.pk).holds] == [True]
+    assert [held.in_force for held in erasure_reads.erasable(olga, ward.ward.pk).holds] == [True]
 
 
 def test_a_hold_that_comes_after_the_approval_stops_it(
@@ -227,9 +228,9 @@ def test_only_officers_see_or_touch_erasures(
         lambda: services.approve_erasure(person, asked.pk),
         lambda: services.refuse_erasure(person, asked.pk),
         lambda: services.withdraw_erasure(person, asked.pk),
-        lambda: custody.erasures(person),
-        lambda: custody.erasure(person, asked.pk),
-        lambda: custody.erasable(person, ward.ward.pk),
+        lambda: erasure_reads.erasures(person),
+        lambda: erasure_reads.erasure(person, asked.pk),
+        lambda: erasure_reads.erasable(person, ward.ward.pk),
     ]
     for attempt in attempts:
         with pytest.raises(Denied):
@@ -246,12 +247,12 @@ def test_an_officer_of_another_organization_finds_nothing_to_erase(
         lambda: services.approve_erasure(erin, asked.pk),
         lambda: services.refuse_erasure(erin, asked.pk),
         lambda: services.withdraw_erasure(erin, asked.pk),
-        lambda: custody.erasure(erin, asked.pk),
+        lambda: erasure_reads.erasure(erin, asked.pk),
     ]
     for attempt in attempts:
         with pytest.raises(NotFound):
             attempt()
-    assert custody.erasures(erin) == []
+    assert erasure_reads.erasures(erin) == []
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from app.audit.models import Entry
 from app.chat.models import Conversation
 from app.chat.services import join as join_conversation
 from app.chat.services import leave
-from app.compliance import custody, services
+from app.compliance import services
+from app.compliance.access import holds
 from app.compliance.models import HeldConversation, LegalHold
 from app.encryption.fields import opened
 from app.encryption.holds import is_held, refuse_if_held, told_of_holds
@@ -130,10 +131,10 @@ def test_the_officer_s_page_and_the_database_agree_on_what_is_held(
     olga: User, alice: User, bob: User, ward: Ward
 ) -> None:
     first, second = place(olga, ward.ward), place(olga, people=(alice, bob))
-    assert custody.holds_on(olga, ward.ward.pk) == [first, second] or custody.holds_on(
+    assert holds.holds_on(olga, ward.ward.pk) == [first, second] or holds.holds_on(
         olga, ward.ward.pk
     ) == [second, first]
-    assert custody.holds_on(olga, ward.pharmacy.pk) == [second]
+    assert holds.holds_on(olga, ward.pharmacy.pk) == [second]
     assert is_held(olga.organization_id, ward.pharmacy.pk)
 
 
@@ -181,7 +182,7 @@ def test_a_release_that_is_refused_leaves_the_hold(olga: User, oscar: User, ward
     with pytest.raises(Conflict):
         services.release_hold(oscar, hold.pk)
     services.ask_release(oscar, hold.pk, reason="Settled now.")
-    assert custody.hold(olga, hold.pk).release_reason == "Settled now."
+    assert holds.hold(olga, hold.pk).release_reason == "Settled now."
     assert len(entries("hold:release_refused")) == 1
 
 
@@ -226,9 +227,9 @@ def test_only_officers_see_or_touch_holds(
         lambda: services.ask_release(person, hold.pk, reason="x"),
         lambda: services.keep_hold(person, hold.pk),
         lambda: services.release_hold(person, hold.pk),
-        lambda: custody.holds(person),
-        lambda: custody.hold(person, hold.pk),
-        lambda: custody.holds_on(person, ward.ward.pk),
+        lambda: holds.holds(person),
+        lambda: holds.hold(person, hold.pk),
+        lambda: holds.holds_on(person, ward.ward.pk),
     ]
     for attempt in attempts:
         with pytest.raises(Denied):
@@ -244,12 +245,12 @@ def test_an_officer_of_another_organization_finds_no_hold(
         lambda: services.ask_release(erin, hold.pk, reason="x"),
         lambda: services.keep_hold(erin, hold.pk),
         lambda: services.release_hold(erin, hold.pk),
-        lambda: custody.hold(erin, hold.pk),
+        lambda: holds.hold(erin, hold.pk),
     ]
     for attempt in attempts:
         with pytest.raises(NotFound):
             attempt()
-    assert custody.holds(erin) == []
+    assert holds.holds(erin) == []
     for foreign in ({"conversations": [ward.ward.pk]}, {"people": [alice.pk]}):
         with pytest.raises(Invalid):
             services.place_hold(erin, matter=MATTER, reason=REASON, **foreign)
@@ -284,7 +285,7 @@ def test_the_database_refuses_a_release_without_its_entry(
     services.ask_release(olga, hold.pk, reason="Settled.")
     with pytest.raises(IntegrityError, match="no entry"), transaction.atomic():
         LegalHold.objects.filter(pk=hold.pk).update(released_at=timezone.now(), released_by=oscar)
-    assert custody.hold(olga, hold.pk).in_force
+    assert holds.hold(olga, hold.pk).in_force
 
 
 def test_no_deletion_that_waited_for_a_hold_slips_past_it(

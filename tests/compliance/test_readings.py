@@ -17,8 +17,9 @@ from app.audit.models import Entry
 from app.chat.attachments.content import open_attachment
 from app.chat.models import MessageVersion
 from app.chat.services import delete_message
-from app.compliance import custody, services
-from app.compliance.custody import Seen
+from app.compliance import services
+from app.compliance.access import readings as disclosure
+from app.compliance.access.readings import Seen
 from app.compliance.models import Reading
 from app.compliance.services import readings
 from app.encryption import fields
@@ -133,10 +134,10 @@ def test_members_and_administrators_read_nothing_this_way(
         lambda: services.conversation_list(person),
         lambda: services.open_conversation(person, ward.ward.pk, matter=MATTER, reason=REASON),
         lambda: services.read_page(person, reading.pk),
-        lambda: custody.conversations(person),
-        lambda: custody.readings(person),
-        lambda: custody.reading(person, reading.pk),
-        lambda: custody.disclosed(person, reading.pk),
+        lambda: disclosure.conversations(person),
+        lambda: disclosure.readings(person),
+        lambda: disclosure.reading(person, reading.pk),
+        lambda: disclosure.disclosed(person, reading.pk),
     ]
     for attempt in attempts:
         with pytest.raises(Denied):
@@ -151,7 +152,7 @@ def test_a_reading_serves_the_officer_who_opened_it_alone(
     for officer in (oscar, erin):
         with pytest.raises(NotFound):
             services.read_page(officer, reading.pk)
-        assert custody.readings(officer) == []
+        assert disclosure.readings(officer) == []
     for unknown in (ward.ward.pk, uuid4()):
         with pytest.raises(NotFound):
             services.open_conversation(erin, unknown, matter=MATTER, reason=REASON)
@@ -165,7 +166,7 @@ def test_a_reason_serves_for_an_hour(
     over = services.open_conversation(olga, ward.ward.pk, matter=MATTER, reason=REASON)
     with pytest.raises(Conflict, match="again"):
         services.read_page(olga, over.pk)
-    assert custody.readings(olga) == []
+    assert disclosure.readings(olga) == []
 
 
 def test_an_officer_who_lost_the_role_reads_no_further(olga: User, reading: Reading) -> None:

@@ -18,8 +18,8 @@ from app.accounts.permissions import Permission, require
 from app.audit.actions import Action
 from app.audit.context import SYSTEM, Actor, Origin, acting_from
 from app.audit.services import Entry, Target, record
-from app.compliance import custody
-from app.compliance.custody import Erasable
+from app.compliance.access import erasures
+from app.compliance.access.erasures import Erasable
 from app.compliance.models import Erasure, ErasureState
 from app.compliance.services.looks import note_look
 from app.compliance.services.reasons import LONGEST_REASON, stated
@@ -38,7 +38,7 @@ def preview_erasure(
 ) -> Erasable:
     """Count what would be erased; recorded, because numbers tell things too."""
     _check_months(first, last)
-    found = custody.erasable(officer, conversation, first=first, last=last)
+    found = erasures.erasable(officer, conversation, first=first, last=last)
     note_look(
         officer,
         Action.TRAIL_READ,
@@ -58,7 +58,7 @@ def request_erasure(
     Invalid, UnderHold.
     """
     _check_months(first, last)
-    found = custody.erasable(officer, conversation, first=first, last=last)
+    found = erasures.erasable(officer, conversation, first=first, last=last)
     _refuse_under_hold(officer.organization_id, conversation)
     if not found.months:
         raise Invalid(fields={"first": ["Nothing is left to erase in these months."]})
@@ -139,7 +139,7 @@ def carry_out(erasure_id: UUID) -> bool:
             destroy_data_keys(
                 organization=erasure.organization_id,
                 conversation=erasure.conversation_id,
-                months=custody.months_with_keys(
+                months=erasures.months_with_keys(
                     erasure.conversation_id, erasure.first_month, erasure.last_month
                 ),
                 actor=erasure.decider.actor,
@@ -167,7 +167,7 @@ def _end(erasure_id: UUID, state: ErasureState, action: Action, failure: str = "
     erasure = Erasure.objects.select_for_update().get(pk=erasure_id)
     if erasure.state != ErasureState.APPROVED:
         return False  # another worker was faster
-    erasure.keys_destroyed = custody.keys_destroyed(erasure)
+    erasure.keys_destroyed = erasures.keys_destroyed(erasure)
     _record(
         action,
         erasure,

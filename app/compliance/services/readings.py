@@ -14,8 +14,9 @@ from app.accounts.permissions import Permission, require
 from app.audit.actions import Action
 from app.audit.services import Target, record
 from app.chat.models import Attachment
-from app.compliance import access, custody
-from app.compliance.custody import DisclosedPage, OfficerConversation
+from app.compliance import access
+from app.compliance.access import readings
+from app.compliance.access.readings import DisclosedPage, OfficerConversation
 from app.compliance.models import Reading
 from app.compliance.services.looks import note_look
 from app.compliance.services.reasons import LONGEST_MATTER, LONGEST_REASON, stated
@@ -30,7 +31,7 @@ def conversation_list(officer: User) -> list[OfficerConversation]:
     """All conversations, to choose one to read, hold or erase."""
     require(officer, Permission.CONVERSATIONS_DISCLOSE)
     note_look(officer, Action.NAMES_READ, {"of": "conversations"})
-    return custody.conversations(officer)
+    return readings.conversations(officer)
 
 
 @transaction.atomic
@@ -66,14 +67,14 @@ def open_conversation(officer: User, conversation: UUID, *, matter: str, reason:
 
 @transaction.atomic
 def read_page(
-    officer: User, reading_id: UUID, *, before: int | None = None, limit: int = custody.PAGE
+    officer: User, reading_id: UUID, *, before: int | None = None, limit: int = readings.PAGE
 ) -> DisclosedPage:
     """A page of the conversation, recorded with the range that it shows.
 
     Raises Denied, NotFound, Conflict (the reading is over), Unavailable.
     """
-    reading = custody.reading(officer, reading_id)
-    page = custody.disclosed(officer, reading_id, before=before, limit=limit)
+    reading = readings.reading(officer, reading_id)
+    page = readings.disclosed(officer, reading_id, before=before, limit=limit)
     record(
         Action.MESSAGE_DISCLOSED,
         organization=officer.organization_id,
@@ -96,8 +97,8 @@ def open_file(officer: User, reading_id: UUID, attachment_id: UUID) -> Attachmen
 
     Raises as `read_page`.
     """
-    reading = custody.reading(officer, reading_id)
-    found = custody.disclosed_file(officer, reading_id, attachment_id)
+    reading = readings.reading(officer, reading_id)
+    found = readings.disclosed_file(officer, reading_id, attachment_id)
     record(
         Action.MESSAGE_DISCLOSED,
         organization=officer.organization_id,

@@ -18,9 +18,9 @@ from app.audit.leaves import timestamp
 from app.audit.services import Target, record
 from app.chat.search.access import Wanted
 from app.chat.search.finding import LATEST, Place
-from app.compliance import searches
+from app.compliance.access import searches
+from app.compliance.access.searches import SearchPage
 from app.compliance.models import OfficerSearch
-from app.compliance.searches import SearchPage
 from app.compliance.services.readings import OPEN_FOR
 from app.compliance.services.reasons import LONGEST_MATTER, LONGEST_REASON, stated
 from app.encryption.fields import seal_now

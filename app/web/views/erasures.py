@@ -10,10 +10,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from app.accounts.models import User
 from app.accounts.permissions import Permission
-from app.compliance import custody, services
+from app.compliance import services
+from app.compliance.access import erasures as erasure_reads
 from app.compliance.models import Erasure, ErasureState
 from app.errors import Conflict, Denied, Invalid
-from app.web.custody_forms import ErasureForm, ErasureReasonForm
+from app.web.oversight_forms import ErasureForm, ErasureReasonForm
 from app.web.trail_words import Names
 from app.web.views.holds import history_rows, names_for, summary
 from app.web.views.page import page
@@ -23,7 +24,7 @@ from app.web.views.page import page
 def erasures(request: HttpRequest, user: User) -> HttpResponse:
     """What waits for me first, then everything."""
     names = names_for(user)
-    found = [_summary(erasure, names) for erasure in custody.erasures(user)]
+    found = [_summary(erasure, names) for erasure in erasure_reads.erasures(user)]
     waiting = [
         item
         for item in found
@@ -78,7 +79,7 @@ def ask(request: HttpRequest, user: User) -> HttpResponse:
 @page(requires=Permission.ERASURES_MANAGE)
 def erasure(request: HttpRequest, user: User, erasure_id: UUID) -> HttpResponse:
     """One erasure: what, who, why, what came of it."""
-    asked = custody.erasure(user, erasure_id)
+    asked = erasure_reads.erasure(user, erasure_id)
     names = names_for(user)
     open_ = asked.state == ErasureState.REQUESTED
     found = None

@@ -12,10 +12,12 @@ from app.accounts import access as accounts
 from app.accounts.models import User
 from app.accounts.permissions import Permission
 from app.audit import access as audit
-from app.compliance import custody, services
+from app.compliance import services
+from app.compliance.access import holds as hold_reads
+from app.compliance.access.told import history as told_history
 from app.compliance.models import LegalHold
 from app.errors import Conflict, Denied, Invalid
-from app.web.custody_forms import HoldForm, ReleaseForm
+from app.web.oversight_forms import HoldForm, ReleaseForm
 from app.web.trail_words import Names
 from app.web.views.officer import named, row
 from app.web.views.page import page
@@ -24,7 +26,7 @@ from app.web.views.page import page
 @page(requires=Permission.HOLDS_MANAGE)
 def holds(request: HttpRequest, user: User) -> HttpResponse:
     names = names_for(user)
-    found = [summary(hold, names) for hold in custody.holds(user)]
+    found = [summary(hold, names) for hold in hold_reads.holds(user)]
     asked = [
         item
         for item in found
@@ -110,7 +112,7 @@ def summary(hold: LegalHold, names: Names) -> dict[str, Any]:
 def _page(
     request: HttpRequest, user: User, hold_id: UUID, form: ReleaseForm, *, status: int = 200
 ) -> HttpResponse:
-    found = custody.hold(user, hold_id)
+    found = hold_reads.hold(user, hold_id)
     names = names_for(user)
     shown = {
         **summary(found, names),
@@ -123,6 +125,6 @@ def _page(
 
 def history_rows(user: User, kind: str, target: UUID, names: Names) -> list[dict[str, Any]]:
     """What the trail says about one thing, as lines."""
-    history = custody.history(user, kind, target)
+    history = told_history(user, kind, target)
     indexes = audit.leaf_indexes([entry.pk for entry in history])
     return [row(entry, indexes.get(entry.pk), names) for entry in history]

@@ -10,12 +10,15 @@ from django.views.decorators.http import require_http_methods, require_POST
 from app.accounts import access as accounts
 from app.accounts.models import User
 from app.accounts.permissions import Permission, allows
-from app.compliance import custody, services
-from app.compliance.custody import DisclosedMessage
-from app.compliance.custody_files import opened_file
+from app.compliance import services
+from app.compliance.access import readings
+from app.compliance.access.holds import holds_on
+from app.compliance.access.readings import DisclosedMessage
+from app.compliance.access.told import looks
+from app.compliance.disclosed_file import opened_file
 from app.compliance.services.readings import OPEN_FOR
 from app.errors import Invalid, NotFound
-from app.web.custody_forms import ReadingForm
+from app.web.oversight_forms import ReadingForm
 from app.web.trail_words import Names
 from app.web.views.holds import names_for, summary
 from app.web.views.officer import number_in
@@ -51,7 +54,7 @@ def conversation(request: HttpRequest, user: User, conversation_id: UUID) -> Htt
         "conversation": found,
         "form": form,
         "minutes": OPEN_FOR.seconds // 60,
-        "holds": [summary(hold, names) for hold in custody.holds_on(user, conversation_id)],
+        "holds": [summary(hold, names) for hold in holds_on(user, conversation_id)],
     }
     status = 400 if form.errors else 200
     return render(request, "web/officer_conversation.html", shown, status=status)
@@ -60,7 +63,7 @@ def conversation(request: HttpRequest, user: User, conversation_id: UUID) -> Htt
 @page(requires=Permission.CONVERSATIONS_DISCLOSE)
 def reading(request: HttpRequest, user: User, reading_id: UUID) -> HttpResponse:
     """A page of messages in every version. Showing it is an entry."""
-    found = custody.reading(user, reading_id)
+    found = readings.reading(user, reading_id)
     shown = services.read_page(user, reading_id, before=number_in(request, "before"))
     names = names_for(user)
     people = {person.pk: person for person in accounts.people(user)}
@@ -102,5 +105,5 @@ def who_may_read(request: HttpRequest, user: User) -> HttpResponse:
         for person in accounts.people(user)
         if person.is_active and allows(person, Permission.CONVERSATIONS_DISCLOSE)
     ]
-    shown = {"numbers": custody.looks(user), "officers": officers}
+    shown = {"numbers": looks(user), "officers": officers}
     return render(request, "web/who_may_read.html", shown)

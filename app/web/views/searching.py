@@ -15,7 +15,7 @@ from app.chat.search.words import excerpt
 from app.compliance.services.readings import OPEN_FOR
 from app.compliance.services.searches import begin_search, search_page
 from app.errors import Invalid, NotFound
-from app.web.custody_forms import SearchForm
+from app.web.oversight_forms import SearchForm
 from app.web.views.holds import names_for
 from app.web.views.page import page
 

@@ -1,69 +1,28 @@
-"""Reads of holds, readings and erasures, as in `access`: the officer first, loading authorises."""
+"""Reads of conversations by officers who do not belong to them. Each is recorded by a service."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, F, Max, Min, Q, QuerySet
+from django.db.models import Count, Max
 from django.utils import timezone
 
 from app.accounts.models import User
 from app.accounts.permissions import Permission, require
-from app.audit import disclosure
-from app.audit.actions import Action
-from app.audit.services import Entry
 from app.chat import access as chat
 from app.chat.models import Attachment, Membership, Message, MessageVersion, VersionKind
 from app.compliance import access
-from app.compliance.models import Erasure, LegalHold, Reading
+from app.compliance.models import Reading
 from app.encryption.fields import Fault, SealError, prefetch_data_keys, token
-from app.encryption.models import DataKey
 from app.errors import Conflict, NotFound, Unavailable
 from app.realtime import protocol
 
 PAGE = 50
-_MOST_KEYS = 10_000
 logger = logging.getLogger(__name__)
-
-
-# Holds
-
-
-def holds(officer: User) -> list[LegalHold]:
-    """The organization's holds, those in force first, then the newest."""
-    require(officer, Permission.HOLDS_MANAGE)
-    return list(_holds(officer).order_by(F("released_at").desc(nulls_first=True), "-placed_at"))
-
-
-def hold(officer: User, hold_id: UUID) -> LegalHold:
-    """One of them. Raises NotFound for another organization's."""
-    require(officer, Permission.HOLDS_MANAGE)
-    found = _holds(officer).filter(pk=hold_id).first()
-    if found is None:
-        raise NotFound
-    return found
-
-
-def holds_on(officer: User, conversation: UUID) -> list[LegalHold]:
-    """Those in force that keep the conversation; says the same as the database's own function."""
-    require(officer, Permission.HOLDS_MANAGE)
-    people = Membership.objects.filter(conversation=conversation).values("user")
-    covering = Q(held_conversations__conversation=conversation) | Q(held_people__person__in=people)
-    return list(_holds(officer).filter(covering, released_at=None).distinct())
-
-
-def _holds(officer: User) -> QuerySet[LegalHold]:
-    found = LegalHold.objects.filter(organization=officer.organization_id)
-    return found.select_related("placed_by", "release_asked_by", "released_by").prefetch_related(
-        "held_conversations", "held_people"
-    )
-
-
-# Readings
 
 
 class Seen(StrEnum):
@@ -272,143 +231,3 @@ def _held(officer: User) -> set[UUID]:
             [officer.organization_id],
         )
         return {pk for (pk,) in cursor.fetchall()}
-
-
-# Erasures
-
-
-@dataclass(frozen=True, slots=True)
-class Erasable:
-    """What an erasure would reach: `months` (first days) whose keys are there, and numbers."""
-
-    conversation: UUID
-    months: list[date]
-    messages: int
-    versions: int
-    authors: int
-    first_at: datetime | None
-    last_at: datetime | None
-    holds: list[LegalHold]
-
-    @property
-    def hold_ids(self) -> list[UUID]:
-        return [hold.pk for hold in self.holds]
-
-
-def erasable(
-    officer: User, conversation: UUID, *, first: date | None = None, last: date | None = None
-) -> Erasable:
-    """Count what is written in the months from `first` to `last`. Raises NotFound."""
-    require(officer, Permission.ERASURES_MANAGE)
-    if access.unknown_conversations(officer, [conversation]):
-        raise NotFound
-    # By its messages: only they are indexed by conversation.
-    written = MessageVersion.objects.filter(message__conversation=conversation)
-    if first:
-        written = written.filter(at__gte=_midnight(first))
-    if last:
-        written = written.filter(at__lt=_midnight(following(last)))
-    counted = written.aggregate(
-        messages=Count("message", distinct=True),
-        versions=Count("pk"),
-        authors=Count("editor", distinct=True),
-        first_at=Min("at"),
-        last_at=Max("at"),
-    )
-    months = months_with_keys(conversation, first, last)
-    return Erasable(conversation, months, holds=holds_on(officer, conversation), **counted)
-
-
-def months_with_keys(conversation: UUID, first: date | None, last: date | None) -> list[date]:
-    """The months (first days) in which something is written that can still be opened."""
-    keys = DataKey.objects.filter(conversation_id=conversation, destroyed_at=None)
-    if first:
-        keys = keys.filter(month__gte=first)
-    if last:
-        keys = keys.filter(month__lte=last)
-    return sorted(set(keys.values_list("month", flat=True)))
-
-
-def following(month: date) -> date:
-    """The first day of the next month."""
-    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
-
-
-def erasures(officer: User) -> list[Erasure]:
-    """The organization's erasures, newest first."""
-    require(officer, Permission.ERASURES_MANAGE)
-    return list(_erasures(officer).order_by("-requested_at", "pk")[:200])
-
-
-def erasure(officer: User, erasure_id: UUID) -> Erasure:
-    """One of them. Raises NotFound for another organization's."""
-    require(officer, Permission.ERASURES_MANAGE)
-    found = _erasures(officer).filter(pk=erasure_id).first()
-    if found is None:
-        raise NotFound
-    return found
-
-
-def keys_destroyed(erasure: Erasure) -> int:
-    """How many data keys the trail says were destroyed for this erasure; for the job alone."""
-    found = disclosure.page(
-        erasure.organization_id,
-        actions=[Action.DATA_KEY_DESTROYED],
-        scope=erasure.conversation_id,
-        since=erasure.decided_at,
-        limit=_MOST_KEYS,
-    )
-    return sum(entry.document["parameters"]["request"] == str(erasure.pk) for entry in found)
-
-
-def _erasures(officer: User) -> QuerySet[Erasure]:
-    found = Erasure.objects.filter(organization=officer.organization_id)
-    return found.select_related("requester", "decider")
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
-
-
-# The history of one of them
-
-
-def history(officer: User, target_type: str, target_id: UUID) -> list[Entry]:
-    """What the trail says about a hold or an erasure, newest first."""
-    require(officer, Permission.TRAIL_READ)
-    found = disclosure.page(officer.organization_id, target=str(target_id), limit=100)
-    return [entry for entry in found if entry.target_type == target_type]
-
-
-# What everybody may know
-
-_YEAR = timedelta(days=365)
-
-
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """How often officers did what everybody should know of, in the last 365 days."""
-
-    opened: int
-    exported: int
-    held: int
-    erased: int
-
-
-def looks(user: User) -> Looks:
-    """For any member: numbers of the organization, and nothing of which or why."""
-    require(user, Permission.PEOPLE_READ)
-    told = {
-        "opened": Action.CONVERSATION_OPENED,
-        "exported": Action.EXPORT_APPROVED,
-        "held": Action.HOLD_PLACED,
-        "erased": Action.ERASURE_DONE,
-    }
-    entries = disclosure.covered(user.organization_id, since=timezone.now() - _YEAR)
-    counted = dict(
-        entries.filter(action_name__in=told.values())
-        .order_by()
-        .values_list("action_name")
-        .annotate(number=Count("pk"))
-    )
-    return Looks(**{name: counted.get(action, 0) for name, action in told.items()})
