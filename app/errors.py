@@ -55,6 +55,18 @@ class UnderHold(Conflict):
     default_message = "This is under a legal hold: it is kept until the hold is released."
 
 
+class RoomFull(Conflict):
+    code = "room_full"
+    default_message = "The room is full: wait until somebody leaves."
+
+
+class StaleGeneration(Conflict):
+    """The place in the room was given up, or taken over by another socket of the same device."""
+
+    code = "stale_generation"
+    default_message = "You are no longer in the room here: join again."
+
+
 class TooLarge(DomainError):
     code, status = "too_large", 413
     default_message = "That is too large."

@@ -57,6 +57,8 @@ CODES = {
     "conflict": Code.CONFLICT,
     "rate_limited": Code.RATE,
     "unavailable": Code.INTERNAL,
+    "room_full": Code.ROOM_FULL,
+    "stale_generation": Code.STALE_GENERATION,
 }
 
 

@@ -23,6 +23,11 @@ PONG_SECONDS = 10.0
 TYPING_SECONDS = 3.0
 COMMANDS_PER_SECOND = 10.0
 COMMAND_BURST = 100
+MAX_SIGNAL_BYTES = 64 * 1024
+SIGNALS_PER_SECOND = 100.0
+SIGNAL_BURST = 500
+LEASE_SECONDS = 20.0
+RENEW_SECONDS = 5.0
 
 Uuid = Annotated[
     str, Meta(pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
@@ -30,7 +35,7 @@ Uuid = Annotated[
 StreamName = Annotated[
     str,
     Meta(
-        pattern="^(conversation|user):[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+        pattern="^(conversation|user|voice|presence):[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
     ),
 ]
 Epoch = Annotated[str, Meta(min_length=1, max_length=32)]
@@ -38,6 +43,13 @@ Offset = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 FrameId = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Body = Annotated[str, Meta(min_length=1, max_length=MAX_BODY_CHARACTERS)]
 Emoji = Annotated[str, Meta(min_length=1, max_length=16)]
+Generation = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+PublicKey = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{87}$")]
+"""A device's P-256 key: the uncompressed point of SEC 1, 2.3.3 (65 bytes), base64url unpadded."""
+Signature = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{86}$")]
+"""ECDSA, P-256 and SHA-256, as WebCrypto has it: r and s of 32 bytes, base64url unpadded."""
+Fingerprint = Annotated[str, Meta(pattern="^[0-9A-F]{2}(:[0-9A-F]{2}){31}$")]
+"""SHA-256 of a DTLS certificate, in the form of SDP's `a=fingerprint` (RFC 8122, 5)."""
 
 
 class Code(IntEnum):
@@ -52,6 +64,8 @@ class Code(IntEnum):
     TICKET_EXPIRED = 109
     RATE = 111
     UNRECOVERABLE = 112
+    ROOM_FULL = 120
+    STALE_GENERATION = 122
 
 
 RETRYABLE = frozenset({Code.INTERNAL, Code.RATE})
@@ -141,6 +155,117 @@ class TypingData(Model):
     conversation: Uuid
 
 
+class PresenceData(Model):
+    """How the person at this socket is to be shown; the socket's end takes it back."""
+
+    state: Literal["active", "away"]
+
+
+class VoiceJoinData(Model):
+    """`pid` is made by the client, anew for each joining, so that a join can be repeated.
+
+    The device signs `identity_statement(conversation, pid, 1, fingerprint)` with its key.
+    """
+
+    conversation: Uuid
+    pid: Uuid
+    device: Uuid
+    key: PublicKey
+    fingerprint: Fingerprint
+    signature: Signature
+    muted: bool = False
+
+
+class VoiceResumeData(Model):
+    """Take up one's place from another socket: `gen` is the old generation plus one."""
+
+    pid: Uuid
+    gen: Generation
+    fingerprint: Fingerprint
+    signature: Signature
+
+
+class VoicePlaceData(Model):
+    """One's own place in a room."""
+
+    pid: Uuid
+    gen: Generation
+
+
+class Description(Model):
+    """A session description (RFC 9429, 4.1.8), or the rollback that has none."""
+
+    type: Literal["offer", "answer", "pranswer", "rollback"]
+    sdp: str = ""
+
+
+class Candidate(Model, rename="camel"):
+    """An ICE candidate as WebRTC's `RTCIceCandidateInit`; an empty one ends them."""
+
+    candidate: str
+    sdp_mid: str | None = None
+    sdp_m_line_index: int | None = None
+    username_fragment: str | None = None
+
+
+class VoiceSignalData(Model):
+    """To the participant `to` in generation `gen`; handed on as it is, kept nowhere.
+
+    `neg` names the negotiation. The server adds who sent it, from where it came.
+    """
+
+    to: Uuid
+    gen: Generation
+    neg: Annotated[str, Meta(max_length=64)]
+    description: Description | None = None
+    candidate: Candidate | None = None
+
+
+class VoiceMuteData(Model):
+    """Mute oneself, or as a host somebody else; only oneself is unmuted."""
+
+    pid: Uuid
+    muted: bool
+
+
+class VoiceShareData(Model):
+    """What one sends beside sound."""
+
+    pid: Uuid
+    gen: Generation
+    screen: bool
+    video: bool
+
+
+class VoiceKickData(Model):
+    pid: Uuid
+
+
+class VoiceMoveData(Model):
+    """Send somebody to the room of another conversation of theirs."""
+
+    pid: Uuid
+    conversation: Uuid
+
+
+class VoiceReportData(Model):
+    """How the connection to one peer is, for the call record: fractions, milliseconds."""
+
+    pid: Uuid
+    gen: Generation
+    peer: Uuid
+    candidate: Literal["host", "srflx", "prflx", "relay"]
+    loss: Annotated[float, Meta(ge=0, le=1)]
+    jitter_ms: Annotated[float, Meta(ge=0, le=600_000)]
+    rtt_ms: Annotated[float, Meta(ge=0, le=600_000)]
+
+
+class AuthRefreshData(Model):
+    """A new ticket of the same person: the socket goes on under that ticket's session."""
+
+    ticket: Annotated[str, Meta(min_length=20, max_length=128)]
+
+
 class PingData(Model):
     pass
 
@@ -191,7 +316,90 @@ class Ping(Command, tag="ping"):
     d: PingData = msgspec.field(default_factory=PingData)
 
 
-AnyCommand = Connect | Sub | Unsub | Send | Edit | Delete | React | Read | Typing | Ping
+class Presence(Command, tag="presence"):
+    d: PresenceData
+
+
+class AuthRefresh(Command, tag="auth.refresh"):
+    d: AuthRefreshData
+
+
+class VoiceJoin(Command, tag="voice.join"):
+    d: VoiceJoinData
+
+
+class VoiceResume(Command, tag="voice.resume"):
+    d: VoiceResumeData
+
+
+class VoiceRenew(Command, tag="voice.renew"):
+    """Keeps one's lease: to be sent every RENEW_SECONDS."""
+
+    d: VoicePlaceData
+
+
+class VoiceLeave(Command, tag="voice.leave"):
+    d: VoicePlaceData
+
+
+class VoiceIce(Command, tag="voice.ice"):
+    """Asks for fresh TURN credentials."""
+
+    d: VoicePlaceData
+
+
+class VoiceSignal(Command, tag="voice.signal"):
+    d: VoiceSignalData
+
+
+class VoiceMute(Command, tag="voice.mute"):
+    d: VoiceMuteData
+
+
+class VoiceShare(Command, tag="voice.share"):
+    d: VoiceShareData
+
+
+class VoiceKick(Command, tag="voice.kick"):
+    d: VoiceKickData
+
+
+class VoiceMove(Command, tag="voice.move"):
+    d: VoiceMoveData
+
+
+class VoiceReport(Command, tag="voice.report"):
+    d: VoiceReportData
+
+
+VoiceCommand = (
+    VoiceJoin
+    | VoiceResume
+    | VoiceRenew
+    | VoiceLeave
+    | VoiceIce
+    | VoiceMute
+    | VoiceShare
+    | VoiceKick
+    | VoiceMove
+    | VoiceReport
+)
+AnyCommand = (
+    Connect
+    | Sub
+    | Unsub
+    | Send
+    | Edit
+    | Delete
+    | React
+    | Read
+    | Typing
+    | Presence
+    | Ping
+    | AuthRefresh
+    | VoiceSignal
+    | VoiceCommand
+)
 
 
 # Replies.
@@ -242,7 +450,71 @@ class ReadState(Model):
     unread: int
 
 
-AnyResult = Connected | Subscribed | Ack | ReadState | Nothing
+class Participant(Model):
+    """Somebody in a room now. Peers check `signature` and that the DTLS certificate fits."""
+
+    pid: Uuid
+    gen: Generation
+    user: Uuid
+    device: Uuid
+    at: str
+    muted: bool
+    muted_by: Uuid | None
+    screen: bool
+    video: bool
+    key: PublicKey
+    fingerprint: Fingerprint
+    signature: Signature
+
+
+class IceServer(Model):
+    """As WebRTC's `RTCIceServer`."""
+
+    urls: list[str]
+    username: str = ""
+    credential: str = ""
+
+
+class Ice(Model):
+    """Servers, and for how many seconds their credentials are good."""
+
+    servers: list[IceServer]
+    ttl: int
+
+
+class Sfu(Model):
+    """Where media goes instead of to each peer: a LiveKit server and a token for it."""
+
+    url: str
+    token: str
+
+
+class VoicePlace(Model):
+    """One's place in a room, and the room at position (`e`, `o`) of its stream.
+
+    The socket is subscribed to the stream from there. `participants` includes oneself; who
+    joined offers to all others; of two, the one with the smaller pid is polite. `notice`
+    holds what a member has to be told: `recording`, `monitoring`, `hold`.
+    """
+
+    conversation: Uuid
+    call: Uuid
+    pid: Uuid
+    gen: Generation
+    s: StreamName
+    e: Epoch
+    o: Offset
+    participants: list[Participant]
+    ice: Ice
+    capacity: int
+    host: bool
+    notice: list[str]
+    lease: float = LEASE_SECONDS
+    renew: float = RENEW_SECONDS
+    sfu: Sfu | None = None
+
+
+AnyResult = Connected | Subscribed | Ack | ReadState | VoicePlace | Ice | Nothing
 
 
 class Reply(Struct):
@@ -354,6 +626,75 @@ class LogSealed(Model, tag_field="t", tag="log.sealed"):
     size: int
 
 
+class PresenceNow(Model, tag_field="t", tag="presence"):
+    """Who of the organization is shown how; `whole` when nobody else is there."""
+
+    users: dict[Uuid, Literal["active", "away", "offline"]]
+    whole: bool = False
+
+
+LeaveReason = Literal[
+    "left", "timeout", "kicked", "moved", "replaced", "revoked", "room_closed", "sfu_handover"
+]
+
+
+class VoiceJoined(Model, tag_field="t", tag="voice.joined"):
+    call: Uuid
+    participant: Participant
+
+
+class VoiceResumed(Model, tag_field="t", tag="voice.resumed"):
+    pid: Uuid
+    gen: Generation
+    fingerprint: Fingerprint
+    signature: Signature
+
+
+class VoiceLeft(Model, tag_field="t", tag="voice.left"):
+    """`by` is who made them leave, where it was not they themselves."""
+
+    pid: Uuid
+    user: Uuid
+    reason: LeaveReason
+    by: Uuid | None
+    at: str
+
+
+class VoiceChanged(Model, tag_field="t", tag="voice.changed"):
+    pid: Uuid
+    muted: bool
+    muted_by: Uuid | None
+    screen: bool
+    video: bool
+
+
+class VoiceHandover(Model, tag_field="t", tag="voice.handover"):
+    """The room becomes too large for a mesh, or small enough again: `force` leaves no choice."""
+
+    to: Literal["sfu", "mesh"]
+    force: bool
+
+
+class VoiceSummoned(Model, tag_field="t", tag="voice.summoned"):
+    """In one's own stream: a host sent one's place `pid` on to another room."""
+
+    pid: Uuid
+    conversation: Uuid
+    by: Uuid
+
+
+class VoiceSignalled(Model, tag_field="t", tag="voice.signalled"):
+    """From a participant to one other. `sender` and `sender_gen` are the server's word."""
+
+    to: Uuid
+    gen: Generation
+    sender: Uuid
+    sender_gen: Generation
+    neg: str
+    description: Description | None = None
+    candidate: Candidate | None = None
+
+
 DurableEvent = (
     MessageCreated
     | MessageEdited
@@ -366,8 +707,14 @@ DurableEvent = (
     | ConversationAdded
     | ConversationRemoved
     | ReadMoved
+    | VoiceJoined
+    | VoiceResumed
+    | VoiceLeft
+    | VoiceChanged
+    | VoiceHandover
+    | VoiceSummoned
 )
-EphemeralEvent = TypingNow | LogSealed
+EphemeralEvent = TypingNow | LogSealed | PresenceNow | VoiceSignalled
 
 
 class Durable(Struct):
@@ -388,6 +735,12 @@ class Ephemeral(Struct):
 
 class Hello(Struct, tag_field="op", tag="hello"):
     d: dict[str, str]
+
+
+class Reconnect(Struct, tag_field="op", tag="reconnect"):
+    """This instance is going: open another socket after `after_ms`, then let go of this one."""
+
+    d: dict[Literal["after_ms"], int]
 
 
 class Bye(Struct, tag_field="op", tag="bye"):
@@ -450,6 +803,15 @@ def refusal(frame: int, code: Code, message: str) -> bytes:
     """Return the encoded refusal of the frame with id `frame`."""
     failure = Failure(code, code.name.lower(), code in RETRYABLE, message)
     return encode(Refusal(frame, failure))
+
+
+def identity_statement(conversation: str, pid: str, gen: int, fingerprint: str) -> bytes:
+    """Return what a device signs to tie its DTLS certificate to its place in a room.
+
+    ASCII lines, each ended by a line feed: `parley/voice/v1`, then the four in their order.
+    """
+    lines = ("parley/voice/v1", conversation, pid, str(gen), fingerprint)
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def schema() -> dict[str, Any]:
