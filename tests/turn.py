@@ -56,14 +56,12 @@ class TurnServer:
         for attempt in range(5):
             port = self.port or free_port()
             try:
-                self._process = ServerProcess("coturn", self._command(port), log=self._log)
-                self._process.wait_until(lambda: _answers(port), seconds=30)
+                self._launch(port)
+                self.port = port
+                return
             except SetupProblem:
                 if self.port or attempt == 4:
                     raise
-            else:
-                self.port = port
-                return
 
     def stop(self) -> None:
         if self._process:
@@ -72,6 +70,10 @@ class TurnServer:
 
     def log_text(self) -> str:
         return self._log.read_text(errors="replace")
+
+    def _launch(self, port: int) -> None:
+        self._process = ServerProcess("coturn", self._command(port), log=self._log)
+        self._process.wait_until(lambda: _answers(port), seconds=30)
 
     def _command(self, port: int) -> list[str]:
         # The secret is in a file: a command line can be read by everybody on the machine.
