@@ -14,7 +14,7 @@ from django.db.models import Q
 
 from app.accounts.emails import email_index, normalised
 from app.audit.context import Actor
-from app.encryption.fields import SealedModel, SealedTextField, SealingContext
+from app.encryption.fields import SealedManager, SealedModel, SealedTextField, SealingContext
 
 
 class Role(models.TextChoices):
@@ -41,7 +41,7 @@ class Organization(SealedModel):
         return SealingContext(organization=self.pk, conversation=None, revision=0)
 
 
-class UserManager(BaseUserManager["User"]):
+class UserManager(SealedManager["User"], BaseUserManager["User"]):
     def create_user(
         self,
         *,

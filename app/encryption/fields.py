@@ -4,12 +4,13 @@ Sealing happens in `pre_save` (or earlier, by `seal_now`), opening on first read
 forms, serializers and pickles see tokens or `<sealed>`. A token that does not open raises.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.core import checks
+from django.core.exceptions import FieldError
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
@@ -31,6 +32,7 @@ __all__ = [
     "Opened",
     "SealError",
     "Sealed",
+    "SealedManager",
     "SealedModel",
     "SealedTextField",
     "SealingContext",
@@ -58,8 +60,38 @@ _REMEDIES = {Fault.REFUSED: _RESTORE, Fault.MALFORMED: _RESTORE, Fault.UNKNOWN_K
 _handing_over: ContextVar[bool] = ContextVar("parley_handing_over_tokens", default=False)
 
 
+_Row = TypeVar("_Row", bound=models.Model)
+
+
+class SealedQuerySet(models.QuerySet[_Row]):
+    """Refuses to update rows in passing, with texts that were sealed for others."""
+
+    def bulk_create(  # noqa: PLR0917 - Django's own
+        self,
+        objs: Iterable[_Row],
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_conflicts: bool = False,
+        update_fields: Collection[str] | None = None,
+        unique_fields: Collection[str] | None = None,
+    ) -> list[_Row]:
+        if update_conflicts:
+            # The row in the way keeps its primary key and would get a text sealed for another.
+            raise FieldError(f"{self.model._meta.label} has encrypted texts: no update_conflicts.")
+        return super().bulk_create(objs, batch_size, ignore_conflicts)
+
+
+class SealedManager(models.Manager[_Row]):
+    """The manager of every `SealedModel`."""
+
+    def get_queryset(self) -> SealedQuerySet[_Row]:
+        return SealedQuerySet(self.model, using=self._db)
+
+
 class SealedModel(models.Model):
     """A row with sealed texts: says where they belong, and reloads them without opening."""
+
+    objects = SealedManager()
 
     class Meta:
         abstract = True
@@ -143,6 +175,8 @@ class SealedTextField(StrictTextField[Set_contra, Get_co]):
         if self.unique or getattr(self, "db_index", False):
             why = "no two tokens are equal: index a blind index"
             found.append(checks.Error(why, obj=self, id="encryption.E003"))
+        if not isinstance(self.model._default_manager, SealedManager):
+            found.append(checks.Error("use a SealedManager", obj=self, id="encryption.E004"))
         return found
 
     # From rows to instances

@@ -20,8 +20,6 @@ class Letter(SealedModel):
     note = SealedTextField(null=True)
     mark = models.CharField(max_length=32, default="")
 
-    objects: ClassVar[models.Manager["Letter"]] = models.Manager()
-
     class Meta:
         app_label = "sample"
 

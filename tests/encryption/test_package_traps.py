@@ -77,6 +77,24 @@ def test_update_with_a_text_is_refused_because_it_knows_no_row() -> None:
     assert "hunter2" not in str(queries.captured_queries)
 
 
+def test_an_insert_that_may_update_is_refused_where_the_package_knows_no_row() -> None:
+    stock = Stock.objects.create(body="before")
+    upsert: dict[str, Any] = {
+        "update_conflicts": True,
+        "update_fields": ["body"],
+        "unique_fields": ["id"],
+    }
+    Stock.objects.bulk_create([Stock(pk=stock.pk, body="after")], **upsert)
+    assert Stock.objects.get().body == "after"
+
+    letter = Letter.objects.create(body="before")
+    for rows in (Letter.objects, Letter.objects.filter(pk=letter.pk)):
+        with refused(FieldError, "Letter has encrypted texts: no update_conflicts"):
+            rows.bulk_create([Letter(pk=letter.pk, body="after", revision=7)], **upsert)
+    assert Letter.objects.bulk_create([Letter(pk=letter.pk, body="x")], ignore_conflicts=True)
+    assert Letter.objects.get().body == "before"
+
+
 def test_pasted_ciphertext_stays_what_it_is_where_the_package_decrypts_it() -> None:
     """Otherwise whoever steals a ciphertext sends it as a message and reads it."""
     stock = Stock.objects.create(body="hunter2")
