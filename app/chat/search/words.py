@@ -24,6 +24,7 @@ _INVISIBLE = dict.fromkeys([0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
 _ASCII_WORD = re.compile("[a-z0-9]+")
 _STARTS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _BETWEEN = "\0"  # in no word
+_BLANK = re.compile(r"\s")
 
 
 def folded(text: str) -> str:
@@ -115,6 +116,7 @@ Piece = tuple[str, bool]
 """A part of a text, and whether it is what was looked for."""
 _EXCERPT = 240  # characters
 _BEFORE = 60
+_NEAR = 20
 
 
 def excerpt(text: str, phrases: Sequence[Phrase]) -> list[Piece]:
@@ -135,11 +137,15 @@ def excerpt(text: str, phrases: Sequence[Phrase]) -> list[Piece]:
 
 
 def _start(text: str, match: int) -> int:
-    """Where to begin, so that the match is in sight: at a word, if there is one near."""
-    if match <= _BEFORE:
+    """Where to begin, so that what stands before the match is in sight too.
+
+    At a word if one begins near there, else within a long one, such as an address.
+    """
+    start = match - _BEFORE
+    if start <= 0:
         return 0
-    blank = text.find(" ", match - _BEFORE, match)
-    return blank + 1 if blank >= 0 else match - _BEFORE
+    blank = _BLANK.search(text, max(0, start - _NEAR), start + _NEAR)
+    return blank.end() if blank else start
 
 
 def _matches(text: str, phrases: Sequence[Phrase]) -> list[tuple[int, int]]:

@@ -95,3 +95,22 @@ def test_an_excerpt_of_a_long_text_begins_near_the_match() -> None:
     assert pieces[0] == ("…", False)
     assert pieces[1][0].startswith("before ")
     assert sum(len(part) for part, _ in pieces) < 260
+
+
+def test_an_excerpt_shows_the_end_of_a_long_address_before_the_match() -> None:
+    address = "https://example.org/" + "path/" * 100
+    pieces = excerpt(f"see {address} about it", [("about",)])
+    assert pieces[0] == ("…", False)
+    assert pieces[1][0].endswith("path/path/path/ ")
+    assert 40 <= len(pieces[1][0]) <= 80
+    assert pieces[2] == ("about", True)
+
+
+@settings(deadline=None)
+@given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=9))
+def test_an_excerpt_shows_what_stands_before_the_match(lengths: list[int]) -> None:
+    before = " ".join("a" * length for length in lengths)
+    pieces = excerpt(f"{before} it", [("it",)])
+    shown = "".join(part for part, is_hit in pieces if not is_hit).removeprefix("…")
+    assert f"{before} ".endswith(shown)
+    assert len(shown) >= min(40, len(before) + 1)
