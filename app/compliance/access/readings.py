@@ -65,6 +65,7 @@ class DisclosedMessage:
 class DisclosedPage:
     """Messages and replies in ascending offset; `more` tells of earlier ones."""
 
+    reading: Reading
     messages: list[DisclosedMessage]
     more: bool
 
@@ -88,7 +89,7 @@ def reading(officer: User, reading_id: UUID) -> Reading:
     """One's own reading. Raises NotFound for anybody else's, Conflict once it is closed."""
     require(officer, Permission.CONVERSATIONS_DISCLOSE)
     mine = Reading.objects.filter(officer=officer, organization=officer.organization_id)
-    found = mine.select_related("conversation").filter(pk=reading_id).first()
+    found = mine.filter(pk=reading_id).first()
     if found is None:
         raise NotFound
     if found.closes_at <= timezone.now():
@@ -103,8 +104,8 @@ def disclosed(
 
     Raises as `reading`, and Unavailable while keys are not to be had.
     """
-    conversation = reading(officer, reading_id).conversation_id
-    found = Message.objects.filter(conversation=conversation)
+    within = reading(officer, reading_id)
+    found = Message.objects.filter(conversation=within.conversation_id)
     if before is not None:
         found = found.filter(offset__lt=before)
     rows = list(found.order_by("-offset")[: limit + 1])
@@ -122,7 +123,7 @@ def disclosed(
         )
         for row in reversed(rows[:limit])
     ]
-    return DisclosedPage(messages, len(rows) > limit)
+    return DisclosedPage(within, messages, len(rows) > limit)
 
 
 def disclosed_file(officer: User, reading_id: UUID, attachment_id: UUID) -> Attachment:

@@ -73,8 +73,8 @@ def read_page(
 
     Raises Denied, NotFound, Conflict (the reading is over), Unavailable.
     """
-    reading = readings.reading(officer, reading_id)
     page = readings.disclosed(officer, reading_id, before=before, limit=limit)
+    reading = page.reading
     record(
         Action.MESSAGE_DISCLOSED,
         organization=officer.organization_id,
@@ -97,14 +97,13 @@ def open_file(officer: User, reading_id: UUID, attachment_id: UUID) -> Attachmen
 
     Raises as `read_page`.
     """
-    reading = readings.reading(officer, reading_id)
     found = readings.disclosed_file(officer, reading_id, attachment_id)
     record(
         Action.MESSAGE_DISCLOSED,
         organization=officer.organization_id,
         actor=officer.actor,
-        target=Target("attachment", str(found.pk), str(reading.conversation_id)),
-        scope=reading.conversation_id,
-        parameters={"reading": str(reading.pk), "message": str(found.message_id)},
+        target=Target("attachment", str(found.pk), str(found.conversation_id)),
+        scope=found.conversation_id,
+        parameters={"reading": str(reading_id), "message": str(found.message_id)},
     )
     return found

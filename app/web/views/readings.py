@@ -63,13 +63,12 @@ def conversation(request: HttpRequest, user: User, conversation_id: UUID) -> Htt
 @page(requires=Permission.CONVERSATIONS_DISCLOSE)
 def reading(request: HttpRequest, user: User, reading_id: UUID) -> HttpResponse:
     """A page of messages in every version. Showing it is an entry."""
-    found = readings.reading(user, reading_id)
     shown = services.read_page(user, reading_id, before=number_in(request, "before"))
     names = names_for(user)
     people = {person.pk: person for person in accounts.people(user)}
     context = {
-        "reading": found,
-        "name": names.conversation(found.conversation_id),
+        "reading": shown.reading,
+        "name": names.conversation(shown.reading.conversation_id),
         "messages_shown": [_message(message, names, people) for message in shown.messages],
         "page": shown,
         "newest": "before" in request.GET,
