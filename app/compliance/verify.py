@@ -177,20 +177,19 @@ class Package:
     def rows(self, name: str, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
         """The objects of a JSON Lines file with their line numbers; a bad line is a problem."""
         try:
-            file = self.open(name)
+            file = self.hold(name)
         except (KeyError, OSError):
             return  # check_files has named it
         strict = json.JSONDecoder(object_pairs_hook=without_duplicates)
-        with file:
-            for number, line in enumerate(file, 1):
-                try:
-                    row = strict.decode(line.decode())
-                    if not isinstance(row, dict):
-                        raise ValueError("not an object")
-                except (ValueError, RecursionError) as error:
-                    report.wrong("malformed", f"not a JSON object: {error}", file=name, line=number)
-                else:
-                    yield number, row
+        for number, line in enumerate(file, 1):
+            try:
+                row = strict.decode(line.decode())
+                if not isinstance(row, dict):
+                    raise ValueError("not an object")
+            except (ValueError, RecursionError) as error:
+                report.wrong("malformed", f"not a JSON object: {error}", file=name, line=number)
+            else:
+                yield number, row
 
 
 def is_encrypted(path: str) -> bool:
@@ -418,17 +417,16 @@ def parse_leaf(line: str) -> Leaf:
 def read_leaves(package: Package, report: Report | None = None) -> Iterator[bytes]:
     """Every leaf; with a report, a last one that is cut off is a problem."""
     try:
-        file = package.open("leaves.txt")
+        file = package.hold("leaves.txt")
     except (KeyError, OSError):
         raise CannotCheck("leaves.txt is missing") from None
-    with file:
-        for line in iter(lambda: file.readline(1 << 16), b""):  # a leaf has 160 bytes
-            if line.endswith(b"\n"):
-                yield line[:-1]
-                continue
-            if report:
-                report.wrong("malformed", "does not end with a line feed", file="leaves.txt")
-            yield line
+    for line in iter(lambda: file.readline(1 << 16), b""):  # a leaf has 160 bytes
+        if line.endswith(b"\n"):
+            yield line[:-1]
+            continue
+        if report:
+            report.wrong("malformed", "does not end with a line feed", file="leaves.txt")
+        yield line
 
 
 def check_tree(tree: Tree, checkpoint: Checkpoint, report: Report, file: str) -> None:

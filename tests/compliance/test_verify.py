@@ -275,9 +275,11 @@ def test_a_long_log_is_read_in_one_pass_to_its_root(tmp_path: Path) -> None:
     leaves = [line + f"{number:064x}".encode() for number in range(100_000)]
     (tmp_path / "leaves.txt").write_bytes(b"".join(leaf + b"\n" for leaf in leaves))
     tree, asked = verify.Tree({len(leaves)}), verify.Wanted({"c" * 32: ""}, {}, "", "")
-    for line in verify.read_leaves(verify.Package(str(tmp_path))):
-        tree.add(verify.leaf_hash(line))
-        assert not asked.covers(verify.parse_leaf(line.decode()))
+    package = verify.Package(str(tmp_path))
+    with package.opened:
+        for line in verify.read_leaves(package):
+            tree.add(verify.leaf_hash(line))
+            assert not asked.covers(verify.parse_leaf(line.decode()))
     tree.end()
     assert tree.roots[len(leaves)] == packages.Tree(leaves).root_between(0, len(leaves))
 
