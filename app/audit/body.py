@@ -4,12 +4,12 @@ Every field is required and nothing else is allowed; `parameters`, `before` and 
 what services put there.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from app.audit import canonical
-from app.audit.canonical import NotCanonical
+from app.audit.canonical import LARGEST_INTEGER, NotCanonical
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,7 +54,22 @@ class Body(_Strict, frozen=True):
     after: dict[str, Any]
 
 
+# What `canonical.check` allows within a part, but for its keys; deeper ones are left to it.
+_Scalar = None | bool | Annotated[int, msgspec.Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)] | str
+_Inner = _Scalar | list[_Scalar] | dict[str, _Scalar]
+_Part = dict[str, _Scalar | list[_Inner] | dict[str, _Inner]]
+
+
+class _Usual(Body, frozen=True):
+    """A body that is checked while it is read, in a tenth of the time."""
+
+    parameters: _Part
+    before: _Part
+    after: _Part
+
+
 _decoder = msgspec.json.Decoder(Body)
+_decode_usual = msgspec.json.Decoder(_Usual).decode
 # Equal to canonical.dump for every text (a test compares all code points), and ten times faster.
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -72,6 +87,14 @@ def compose(document: dict[str, Any]) -> bytes:
 
 def parse(data: bytes) -> Body:
     """Read a body; raises NotCanonical unless these are its canonical bytes."""
+    if data.isascii():  # and so are the keys
+        try:
+            usual = _decode_usual(data)
+        except msgspec.MsgspecError:
+            pass  # what is wrong, or merely deep, is found below
+        else:
+            if _encode(usual) == data:
+                return usual
     try:
         body = _decoder.decode(data)
         again = _encode(body)

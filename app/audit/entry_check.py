@@ -9,19 +9,24 @@ from app.audit import leaves
 from app.audit.body import Body, parse
 from app.audit.canonical import NotCanonical
 from app.audit.findings import Fault, Report
-from app.audit.rows import unescape
+from app.audit.rows import NULL, columns, unescape
 
 # As text, in the form that a body has them: parsing and printing again would cost more.
-ENTRY_COLUMNS = """e.id, e.uuid::text, e.organization_id::text, e.action_name, e.scope_id::text,
-    e.actor_id::text, e.target_type, e.target_id, e.target_parent,
-    to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    encode(e.body, 'escape'), encode(e.body_hash, 'hex'), encode(e.leaf, 'escape')"""
+ENTRY_COLUMNS = """e.id, encode(e.body, 'escape'), encode(e.body_hash, 'hex'),
+    encode(e.leaf, 'escape'), e.uuid::text, e.organization_id::text, e.action_name,
+    e.scope_id::text, e.actor_id::text, e.target_type, e.target_id, e.target_parent,
+    to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+
+_NULL = NULL.decode()
 
 
 class StoredEntry(NamedTuple):
-    """The columns of ENTRY_COLUMNS, as `rows.unload` gives them."""
+    """The columns of ENTRY_COLUMNS, as `rows.columns` gives them."""
 
     id: str
+    body: str | None
+    body_hash: str | None
+    leaf: str | None
     uuid: str
     organization: str
     action: str
@@ -31,9 +36,6 @@ class StoredEntry(NamedTuple):
     target_id: str
     target_parent: str
     at: str
-    body: str | None
-    body_hash: str | None
-    leaf: str | None
 
 
 class EntryCheck:
@@ -45,35 +47,60 @@ class EntryCheck:
     def __init__(self, master: bytes, report: Report) -> None:
         self._master, self._report = master, report
 
-    def __call__(self, entry: StoredEntry) -> bytes:
-        """Check one; returns its leaf line as it is stored."""
+    def __call__(self, line: bytes) -> bytes:
+        """Check one, a line of ENTRY_COLUMNS; returns its leaf line as it is stored."""
+        _, body, rest = line.split(b"\t", 2)
+        if b"\\" not in body:  # nothing in it is escaped: it is what was hashed
+            try:
+                leaf, expected = self._expected(body)
+            except ValueError:
+                pass  # it is named below
+            else:
+                if rest == expected:
+                    return leaf
+        return self._name(StoredEntry._make(columns(line)))
+
+    def _expected(self, body: bytes) -> tuple[bytes, bytes]:
+        """The leaf line of this body, and all the columns that follow the body in a line.
+
+        To compare them at once takes half the time of one after the other. Raises ValueError.
+        """
+        told, digest = parse(body), hashlib.sha256(body).hexdigest()
+        leaf = self._leaf_line(told, digest)
+        tail = "\t".join([_NULL if text is None else text for text in _columns(told)])
+        return leaf, b"%b\t%b\t%b\n" % (digest.encode(), leaf, tail.encode())
+
+    def _name(self, entry: StoredEntry) -> bytes:
+        """Name each thing that does not agree."""
         body, leaf = unescape(entry.body), unescape(entry.leaf)
-        body_hash = hashlib.sha256(body).digest()
-        if body_hash.hex() != entry.body_hash:
+        digest = hashlib.sha256(body).hexdigest()
+        if digest != entry.body_hash:
             self._add(Fault.BODY_HASH, entry, "its body is not the one that was hashed")
         try:
             told = parse(body)
         except NotCanonical as error:
             self._add(Fault.BODY_FORM, entry, str(error))
             return leaf
-        if _columns(told) != entry[1:10]:
+        if _columns(told) != entry[4:]:
             self._add(Fault.COLUMNS, entry, f"its body says otherwise: {_differing(entry, told)}")
-        if self._leaf_line(told, body_hash) != leaf:
+        try:
+            follows = self._leaf_line(told, digest) == leaf
+        except ValueError:
+            follows = False
+        if not follows:
             self._add(Fault.LEAF_LINE, entry, "its leaf line does not follow from its body")
         return leaf
 
     def _add(self, fault: Fault, entry: StoredEntry, message: str) -> None:
         self._report.add(fault, f"entry {entry.id}", message)
 
-    def _leaf_line(self, body: Body, body_hash: bytes) -> bytes | None:
+    def _leaf_line(self, body: Body, digest: str) -> bytes:
+        """Raises ValueError for an id that is no UUID: no line of ours follows from it."""
         actor = body.actor
-        try:
-            scope, acting = _pseudonyms(
-                self._master, body.organization, body.scope, actor.kind, actor.id
-            )
-        except ValueError:
-            return None  # an id that is no UUID: no line of ours follows from it
-        return leaves.leaf_line(body.time, scope, acting, body_hash)
+        scope, acting = _pseudonyms(
+            self._master, body.organization, body.scope, actor.kind, actor.id
+        )
+        return leaves.leaf_line(body.time, scope, acting, digest)
 
 
 def _columns(body: Body) -> tuple[str | None, ...]:
@@ -85,8 +112,8 @@ def _columns(body: Body) -> tuple[str | None, ...]:
 
 
 def _differing(entry: StoredEntry, body: Body) -> str:
-    names = StoredEntry._fields[1:10]
-    pairs = zip(names, entry[1:10], _columns(body), strict=True)
+    names = StoredEntry._fields[4:]
+    pairs = zip(names, entry[4:], _columns(body), strict=True)
     return ", ".join(name for name, column, told in pairs if column != told)
 
 

@@ -49,6 +49,6 @@ def actor_subject(kind: str, actor: UUID | None) -> bytes:
     return actor.bytes if actor is not None else kind.encode("ascii")
 
 
-def leaf_line(time: str, scope: str, actor: str, body_hash: bytes) -> bytes:
-    """Compose the line; every part is already text, `body_hash` is 32 bytes."""
-    return f"v1 {time} {scope} {actor} {body_hash.hex()}".encode("ascii")
+def leaf_line(time: str, scope: str, actor: str, body_hash: str) -> bytes:
+    """Compose the line; every part is already text, `body_hash` is 64 hex digits."""
+    return f"v1 {time} {scope} {actor} {body_hash}".encode("ascii")

@@ -8,6 +8,8 @@ from typing import Any
 from django.db import connection
 
 Row = tuple[Any, ...]
+NULL = rb"\N"
+"""A column without a value, in a line of `unload`."""
 
 
 def rows(statement: str, parameters: Sequence[Any] = ()) -> list[Row]:
@@ -25,10 +27,8 @@ def stream(statement: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
         yield from cursor
 
 
-def unload(
-    statement: str, parameters: Sequence[Any], take: Callable[[list[str | None]], None]
-) -> None:
-    """COPY the statement's rows out and hand each to `take`, every column as PostgreSQL's text.
+def unload(statement: str, parameters: Sequence[Any], take: Callable[[bytes], object]) -> None:
+    """COPY the statement's rows out and hand each to `take`, as a line for `columns`.
 
     The server reads on while `take` works. `take` must not use this connection, nor raise.
     """
@@ -40,14 +40,16 @@ def unload(
 class _Lines:
     """What psycopg2 writes a COPY to: one line a call, as the protocol promises."""
 
-    def __init__(self, take: Callable[[list[str | None]], None]) -> None:
-        self._take = take
+    def __init__(self, take: Callable[[bytes], object]) -> None:
+        self.write = take
 
-    def write(self, line: bytes) -> None:
-        columns: list[str | None] = line[:-1].decode().split("\t")  # type: ignore[assignment]
-        if b"\\" in line:
-            columns = [_unescaped(text) for text in columns if text is not None]
-        self._take(columns)
+
+def columns(line: bytes) -> list[str | None]:
+    """The columns of a row that `unload` handed over, as PostgreSQL's text.
+
+    Between them are tabs, and no other tabs: so a line may be split before it is read.
+    """
+    return [_unescaped(text) for text in line.removesuffix(b"\n").decode().split("\t")]
 
 
 def _unescaped(text: str) -> str | None:

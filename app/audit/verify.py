@@ -6,6 +6,7 @@ Reads one snapshot, in constant memory, while the log goes on being written.
 
 import math
 import time
+from binascii import unhexlify
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,27 +17,32 @@ from django.db import transaction
 
 from app.audit import merkle
 from app.audit.checkpoint import BadNote, PublicKey, open_checkpoint
-from app.audit.entry_check import ENTRY_COLUMNS, EntryCheck, StoredEntry
+from app.audit.entry_check import ENTRY_COLUMNS, EntryCheck
 from app.audit.findings import Fault, Known, Report
 from app.audit.merkle import Frontier
-from app.audit.rows import rows, run, stream, unload
+from app.audit.rows import NULL, rows, run, stream, unload
 
 _PAGE = 5000  # leaves that are read, and their entries checked, before the tree grows by them
 # WITH TIES: an index that is there twice is not cut in two by the end of a page.
 _LEAVES = f"""
-SELECT l.index, l.entry_id, encode(l.hash, 'hex'), {ENTRY_COLUMNS}
+SELECT l.index, l.entry_id, encode(coalesce(l.hash, ''), 'hex'),
+    e.organization_id IS DISTINCT FROM l.organization_id, {ENTRY_COLUMNS}
 FROM audit_leaf l LEFT JOIN audit_entry e ON e.id = l.entry_id
 WHERE l.organization_id = %s AND l.index >= %s
 ORDER BY l.index FETCH FIRST {_PAGE} ROWS WITH TIES
 """  # noqa: S608 - constants
+# By indexes alone, so that the entries are not read a second time.
 _LEAFLESS = f"""
+WITH leafless AS MATERIALIZED (
+    SELECT e.id FROM audit_entry e
+    WHERE e.organization_id = %s AND NOT EXISTS (SELECT FROM audit_leaf l WHERE l.entry_id = e.id)
+)
 SELECT e.xid > coalesce(h.xid, '0') OR (e.xid = h.xid AND e.id > h.entry_id),
     e.xid >= pg_snapshot_xmax(pg_current_snapshot())
         AND h.system_identifier = (SELECT system_identifier FROM pg_control_system()),
     h.system_identifier IS DISTINCT FROM (SELECT system_identifier FROM pg_control_system()),
     {ENTRY_COLUMNS}
-FROM audit_entry e LEFT JOIN audit_horizon h ON true
-WHERE e.organization_id = %s AND NOT EXISTS (SELECT FROM audit_leaf l WHERE l.entry_id = e.id)
+FROM leafless JOIN audit_entry e USING (id) LEFT JOIN audit_horizon h ON true
 ORDER BY e.id
 """  # noqa: S608 - constants
 _CHECKPOINTS = (
@@ -76,6 +82,8 @@ def examine(
     report = Report(organization)
     # The leaves come in order from their index; sorting millions would spill to disk.
     run("SET LOCAL enable_sort = off")
+    # Workers of PostgreSQL's take longer to start for a page than to read it.
+    run("SET LOCAL max_parallel_workers_per_gather = 0")
     _Rebuilding(report, _keys(report, trusted), known).run()
     _check_leafless(report)
     _check_horizon(report)
@@ -94,7 +102,7 @@ class _Rebuilding:
 
     def __init__(self, report: Report, keys: Sequence[PublicKey], known: Sequence[Known]) -> None:
         self._report, self._keys = report, keys
-        self._organization, self._name = report.organization, str(report.organization)
+        self._organization = report.organization
         self._check_entry = EntryCheck(settings.AUDIT_PSEUDONYM_KEY, report)
         self._page: list[tuple[int, bytes]] = []
         self._tree = Frontier()
@@ -138,20 +146,21 @@ class _Rebuilding:
             yield self._page
             start = self._page[-1][0] + 1
 
-    def _leaf(self, row: Sequence[Any]) -> None:
-        index, entry_id, hash_ = int(row[0]), row[1], bytes.fromhex(row[2] or "")
+    def _leaf(self, line: bytes) -> None:
+        place, entry_id, hex_hash, elsewhere, entry = line.split(b"\t", 4)
+        index, hash_ = int(place), unhexlify(hex_hash)
         self._page.append((index, hash_))
-        report = self._report
-        if row[3] is None:
-            report.add(Fault.ENTRY_MISSING, f"leaf {index}", f"its entry {entry_id} is gone")
+        if entry.startswith(NULL):
+            self._wrong(Fault.ENTRY_MISSING, index, entry_id, "its entry {} is gone")
             return
-        entry = StoredEntry._make(row[3:])
-        if entry.organization != self._name:
-            message = f"its entry {entry_id} belongs to another organization"
-            report.add(Fault.ENTRY_ELSEWHERE, f"leaf {index}", message)
+        if elsewhere == b"t":
+            text = "its entry {} belongs to another organization"
+            self._wrong(Fault.ENTRY_ELSEWHERE, index, entry_id, text)
         if merkle.leaf_hash(self._check_entry(entry)) != hash_:
-            message = f"its hash is not that of entry {entry_id}"
-            report.add(Fault.LEAF_HASH, f"leaf {index}", message)
+            self._wrong(Fault.LEAF_HASH, index, entry_id, "its hash is not that of entry {}")
+
+    def _wrong(self, fault: Fault, index: int, entry_id: bytes, message: str) -> None:
+        self._report.add(fault, f"leaf {index}", message.format(entry_id.decode()))
 
     def _out_of_order(self, first: int, found: int) -> None:
         self._broken = True
@@ -285,18 +294,18 @@ def _keys(report: Report, trusted: Sequence[PublicKey]) -> list[PublicKey]:
 def _check_leafless(report: Report) -> None:
     check = EntryCheck(settings.AUDIT_PSEUDONYM_KEY, report)
 
-    def take(row: Sequence[Any]) -> None:
-        after_horizon, ahead, elsewhere = (flag == "t" for flag in row[:3])
-        entry = StoredEntry._make(row[3:])
+    def take(line: bytes) -> None:
+        *flags, entry = line.split(b"\t", 3)
+        after_horizon, ahead, elsewhere = (flag == b"t" for flag in flags)
+        place = "entry " + entry.partition(b"\t")[0].decode()
         check(entry)
         if ahead:
-            message = "its transaction id lies in the future"
-            report.add(Fault.ENTRY_AHEAD, f"entry {entry.id}", message)
+            report.add(Fault.ENTRY_AHEAD, place, "its transaction id lies in the future")
         elif after_horizon or elsewhere:
             report.waiting += 1
         else:
-            message = "the sealer had passed it, and it has no leaf"
-            report.add(Fault.ENTRY_UNSEALED, f"entry {entry.id}", message)
+            text = "the sealer had passed it, and it has no leaf"
+            report.add(Fault.ENTRY_UNSEALED, place, text)
 
     unload(_LEAFLESS, [report.organization], take)
 

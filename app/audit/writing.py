@@ -131,7 +131,7 @@ def _compose(record: Record, origin: dict[str, str]) -> _Composed:
         time,
         leaves.pseudonym(master, leaves.SCOPE, organization, scope_subject),
         leaves.pseudonym(master, leaves.ACTOR, organization, actor_subject),
-        body_hash,
+        body_hash.hex(),
     )
     columns = (
         document["id"], document["organization"], document["action"], document["scope"],

@@ -244,6 +244,7 @@ def test_bytes_in_another_form_are_not_canonical(data: bytes) -> None:
         {"target": {"type": "x", "id": "y"}},
         {"after": []},
         {"after": {"x": 1.5}},
+        {"after": {"x": [{"y": [{"z": 1.5}]}]}},
         {"after": {"é": 1}},
         {"after": {"x": 2**60}},
         {"time": None},
@@ -256,6 +257,14 @@ def test_a_body_of_another_shape_is_not_read(change: dict[str, Any]) -> None:
     data = msgspec.json.encode(document | change, order="sorted")
     with pytest.raises(NotCanonical):
         bodies.parse(data)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("after", [{"x": [{"y": [{"z": [1, None, "deep"]}]}]}, {"x": "schön \\"}])
+def test_an_unusual_body_is_read_too(after: dict[str, Any]) -> None:
+    with transaction.atomic():
+        document = record_many([a_message()])[0].document | {"after": after}
+    assert bodies.parse(canonical.dump(document)).after == after
 
 
 def test_a_time_has_always_six_decimals_and_is_in_utc() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.audit.rows import unescape, unload
+from app.audit.rows import columns, unescape, unload
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 ODD = ["\\N", "\\x41", "\\\\", "\t\n\r\b\f\v\\t", "ü\\303\\274", "", "."]
@@ -12,7 +12,7 @@ ODD = ["\\N", "\\x41", "\\\\", "\t\n\r\b\f\v\\t", "ü\\303\\274", "", "."]
 
 def unloaded(statement: str, *parameters: object) -> list[list[str | None]]:
     found: list[list[str | None]] = []
-    unload(statement, parameters, found.append)
+    unload(statement, parameters, lambda line: found.append(columns(line)))
     return found
 
 
