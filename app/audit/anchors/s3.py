@@ -4,7 +4,7 @@ Needs s3:PutObject, s3:PutObjectRetention, s3:GetObject, s3:GetObjectRetention, 
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -59,8 +59,10 @@ class S3Bucket(Bucket):
 
     def _get(self, key: str) -> bytes:
         with self._faults():
-            content: bytes = self._client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-            return content
+            found = self._client.get_object(Bucket=self.bucket, Key=key)
+            with closing(found["Body"]) as body:  # also gives back a connection that broke off
+                content: bytes = body.read()
+                return content
 
     def _list(self, folder: str) -> Sequence[str]:
         with self._faults():

@@ -1,7 +1,7 @@
 """Anything that speaks S3: Amazon's, MinIO, Ceph. Credentials come from boto3's own chain."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 import boto3
 from botocore.config import Config
@@ -67,7 +67,9 @@ class S3Storage:
 
     def _read(self, name: str) -> bytes:
         found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
-        return found["Body"].read()
+        with closing(found["Body"]) as body:  # also gives back a connection that broke off
+            data: bytes = body.read()
+            return data
 
     def delete(self, name: str) -> None:
         with self._faults(name):
