@@ -425,12 +425,17 @@ def readable(open_text: Callable[[], str | None], version: UUID) -> str | None:
     try:
         return open_text()
     except SealError as error:
-        if error.code == Fault.KEY_UNAVAILABLE:
-            raise Unavailable from error
-        if not error.erased:
-            told = {"version": str(version), "fault": str(error.code)}
-            logger.error("message_unreadable", extra=told)
+        leave_out(error, version)
         return None
+
+
+def leave_out(error: SealError, version: UUID) -> None:
+    """What `readable` does about a text that does not open: tells of it, or raises Unavailable."""
+    if error.code == Fault.KEY_UNAVAILABLE:
+        raise Unavailable from error
+    if not error.erased:
+        told = {"version": str(version), "fault": str(error.code)}
+        logger.error("message_unreadable", extra=told)
 
 
 def label(conversation: Conversation, field: str) -> str:

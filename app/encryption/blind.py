@@ -6,15 +6,14 @@ conversation and month, and nowhere else; without the data key a number tells no
 """
 
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Count, Max
 
-from app.encryption.envelope import SealError
-from app.encryption.keyring import keyring
+from app.encryption.keyring import Begun, keyring
 from app.encryption.models import DataKey
 
 INFO = b"parley/search/v1"
@@ -38,24 +37,23 @@ def blind_words(dek_id: bytes, words: Iterable[str]) -> list[int]:
     return sorted({_first_64_bits(blind(INFO, word.encode()))[0] for word in words})
 
 
-def blind_word(keys: Collection[SearchKey], word: str) -> list[int]:
-    """The word's number under each of the keys; a key erased meanwhile has nothing to find.
+def blind_under(keys: Sequence[SearchKey], words: Iterable[str]) -> list[list[int]]:
+    """For each word its number under each of the keys; a key erased meanwhile finds nothing.
 
-    Raises `SealError` (key_unavailable).
+    Thousands of keys: the loop is what there is to it. Raises `SealError` (key_unavailable).
     """
-    encoded, held, found = word.encode(), keyring.to_open, []
-    for key in keys:
-        try:
-            found.append(_first_64_bits(held(key.dek_id).hmac(INFO, encoded))[0])
-        except SealError as error:
-            if not error.erased:
-                raise
-    return found
+    begun = [key.begun(INFO) for key in keyring.all_to_open([key.dek_id for key in keys])]
+    return [_under(begun, word.encode()) for word in words]
 
 
-def hold(keys: Collection[SearchKey]) -> None:
-    """Read the keys that this process does not hold yet, with one query."""
-    keyring.prefetch([key.dek_id for key in keys])
+def _under(begun: Iterable[Begun], word: bytes) -> list[int]:
+    numbers = []
+    for inner, outer in begun:
+        first, second = inner.copy(), outer.copy()
+        first.update(word)
+        second.update(first.digest())
+        numbers.append(_first_64_bits(second.digest())[0])
+    return numbers
 
 
 _known: dict[UUID, tuple[object, list[SearchKey]]] = {}

@@ -135,6 +135,17 @@ def place_in(
     return _HEAD + organization.bytes + label + row + scope + number
 
 
+def column_in(label: bytes, organization: UUID) -> bytes:
+    """The part of a place that all rows of a column of one organization share."""
+    return _HEAD + organization.bytes + label + _LENGTH_16
+
+
+def row_in(column: bytes, pk: bytes, conversation: bytes, revision: int) -> bytes:
+    """As `place_in`, for ids that are the 16 bytes of UUIDs; `column` is from `column_in`."""
+    number = _REVISIONS[revision] if revision < 32 else prefixed(revision.to_bytes(8, "big"))
+    return column + pk + _LENGTH_16 + conversation + number
+
+
 def seal(cipher: AESGCM, dek_id: bytes, place: bytes, text: str) -> Sealed:
     """Seal `text` for `place` under the data key `dek_id`, whose cipher is given."""
     try:
@@ -183,14 +194,19 @@ def dek_id_in(token: str) -> bytes | None:
 
 def unseal(cipher: AESGCM, raw: bytes, place: bytes) -> Opened:
     """Open a decoded token; raises `SealError` (refused) unless it was sealed for `place`."""
+    content = content_of(cipher, raw, place)
+    return _made(Opened, (content[SALT_BYTES:].decode(), content[:SALT_BYTES]))
+
+
+def content_of(cipher: AESGCM, raw: bytes, place: bytes) -> bytes:
+    """What `unseal` opens, as it was sealed: salt ‖ utf8(text). Raises as `unseal`."""
     aad = place + _LENGTH_16 + raw[:DEK_ID_BYTES]
     try:
-        content = cipher.decrypt(raw[DEK_ID_BYTES:_HEAD_BYTES], raw[_HEAD_BYTES:], aad)
+        return cipher.decrypt(raw[DEK_ID_BYTES:_HEAD_BYTES], raw[_HEAD_BYTES:], aad)
     except InvalidTag:
         raise SealError(
             Fault.REFUSED, "a sealed text was changed, or does not belong to its row"
         ) from None
-    return _made(Opened, (content[SALT_BYTES:].decode(), content[:SALT_BYTES]))
 
 
 def reseal(cipher: AESGCM, raw: bytes, place: bytes, successor: AESGCM, dek_id: bytes) -> str:

@@ -6,7 +6,7 @@ leaves none behind. Shared by threads: finding a key needs no lock, obtaining on
 
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from threading import Lock
@@ -25,6 +25,8 @@ from app.encryption.models import DataKey
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+Begun = tuple["_Hash", "_Hash"]
+
 CAPACITY = 10_000  # data keys
 
 _Scope = tuple[int, int]
@@ -38,7 +40,7 @@ class HeldKey:
     def __init__(self, row: DataKey, uses: Iterator[int]) -> None:
         self._key = services.unwrap_data_key(row)
         self._derived: dict[bytes, bytes] = {}
-        self._begun: dict[bytes, tuple[_Hash, _Hash]] = {}
+        self._begun: dict[bytes, Begun] = {}
         self.cipher = AESGCM(self._key)
         self.dek_id = row.id.bytes
         self.month = row.month
@@ -53,19 +55,23 @@ class HeldKey:
         return self._derived[info]
 
     def hmac(self, info: bytes, message: bytes) -> bytes:
-        """HMAC-SHA256 of `message` under `derived(info)`, 32 bytes.
+        """HMAC-SHA256 of `message` under `derived(info)`, 32 bytes."""
+        inner, outer = (one.copy() for one in self.begun(info))
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
 
-        With both hashes begun once (RFC 2104, section 4): less than half the time of hmac.digest.
+    def begun(self, info: bytes) -> "Begun":
+        """The two hashes of HMAC-SHA256 with the key in them (RFC 2104, section 4), to be copied.
+
+        Less than half the time of hmac.digest.
         """
         begun = self._begun.get(info)
         if begun is None:
             key = self.derived(info).ljust(64, b"\0")
             pads = (bytes(byte ^ pad for byte in key) for pad in (0x36, 0x5C))
             begun = self._begun[info] = (sha256(next(pads)), sha256(next(pads)))
-        inner, outer = begun[0].copy(), begun[1].copy()
-        inner.update(message)
-        outer.update(inner.digest())
-        return outer.digest()
+        return begun
 
 
 class KeyRing:
@@ -137,6 +143,25 @@ class KeyRing:
         if not rows:
             raise SealError(Fault.UNKNOWN_KEY, "there is no data key for this text")
         return self._hold(rows[0], iter(()), since)
+
+    def all_to_open(self, dek_ids: Sequence[bytes]) -> list[HeldKey]:
+        """Those of the keys that were not erased, read with one query where they are not held.
+
+        Raises as `to_open`.
+        """
+        now, get = time.monotonic(), self._by_id.get
+        found = [held for one in dek_ids if (held := get(one)) is not None and held.expires > now]
+        if len(found) == len(dek_ids):
+            return found
+        self.prefetch(dek_ids)
+        found = []
+        for dek_id in dek_ids:
+            try:
+                found.append(self.to_open(dek_id))
+            except SealError as error:
+                if not error.erased:
+                    raise
+        return found
 
     def prefetch(self, dek_ids: Collection[bytes]) -> None:
         """Hold these keys, with one query at most; what does not unwrap is left to `to_open`."""

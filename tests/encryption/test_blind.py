@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.encryption.blind import INFO, blind_word, blind_words, hold, search_keys
+from app.encryption.blind import INFO, blind_under, blind_words, search_keys
 from app.encryption.keyring import derived_key, keyring, sealing_key
 from app.encryption.models import DataKey
 
@@ -33,7 +33,9 @@ def test_a_word_is_looked_up_under_each_key_of_the_conversations_asked_for() -> 
     sealing_key(uuid4(), uuid4())
     keys = search_keys(organization, [ward, rota])
     assert {key.dek_id for key in keys} == deks
-    assert blind_word(keys, "bed") == [blind_words(key.dek_id, ["bed"])[0] for key in keys]
+    assert blind_under(keys, ["bed", "cot"]) == [
+        [blind_words(key.dek_id, [word])[0] for key in keys] for word in ("bed", "cot")
+    ]
     assert len(search_keys(organization, [ward])) == 1
 
 
@@ -46,5 +48,10 @@ def test_a_key_made_or_destroyed_since_the_last_search_is_known() -> None:
     DataKey.objects.filter(id=gone.hex()).update(wrapped=None, destroyed_at=datetime.now(UTC))
     assert search_keys(organization, [ward]) == []
     keyring.forget()
-    hold(keys)
-    assert blind_word(keys, "bed") == []  # an older list of keys does no harm
+    # An older list of keys does no harm, nor does one key set the numbers of two words apart.
+    assert len(keys) == 1
+    keys = [*keys, *search_keys(organization, [rota])]
+    assert blind_under(keys, ["bed", "cot"]) == [
+        blind_words(other, ["bed"]),
+        blind_words(other, ["cot"]),
+    ]

@@ -7,7 +7,7 @@ words have no such runs: there each letter stands alone, and neighbours are foun
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import pairwise
 
@@ -69,6 +69,26 @@ def says(text: str, phrases: Sequence[Phrase]) -> bool:
         return False
     line = _line(_words_in(content))
     return all(_line(phrase) in line for phrase in phrases)
+
+
+def listening_for(phrases: Sequence[Phrase]) -> Callable[[bytes], str | None]:
+    """A function of a text in UTF-8: the text, if it says all of the phrases, else None.
+
+    Most texts are ASCII and say none of it. That is seen in the bytes: folding is lowering
+    there, and a word with any other letter in it is not among them.
+    """
+    words = [word.encode() for phrase in phrases for word in phrase]
+
+    def heard(content: bytes) -> str | None:
+        if content.isascii():
+            lowered = content.lower()
+            for word in words:
+                if word not in lowered:
+                    return None
+        text = content.decode()
+        return text if says(text, phrases) else None
+
+    return heard
 
 
 def _line(words: Sequence[str]) -> str:

@@ -3,10 +3,18 @@
 import unicodedata
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.chat.search.words import excerpt, folded, index_words, look_up, says, words_of
+from app.chat.search.words import (
+    excerpt,
+    folded,
+    index_words,
+    listening_for,
+    look_up,
+    says,
+    words_of,
+)
 
 SOME = [
     "ward",
@@ -66,6 +74,22 @@ def test_the_index_holds_every_word_that_is_looked_up_for_a_text_that_says_it(
     # Whoever says it all has everything that is looked up: the index never hides a hit.
     if says(text, phrases):
         assert index_words(text).issuperset(look_up(phrases))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    text=texts | st.text("wardWARD3.4 t'", max_size=40),
+    words=st.lists(st.lists(st.sampled_from([*SOME, "K", "\u212a"]), min_size=1), max_size=2),
+)
+@example(text="40 K", words=[["\u212a"]])  # the Kelvin sign folds to k
+@example(text="ward", words=[["Ärzte"]])
+def test_looking_at_bytes_first_misses_nothing_and_finds_nothing_more(
+    text: str, words: list[list[str]]
+) -> None:
+    phrases = [phrase for some in words if (phrase := tuple(words_of(" ".join(some))))]
+    for content in (text, f"{text} {', '.join(' '.join(phrase) for phrase in phrases)}"):
+        expected = content if says(content, phrases) else None
+        assert listening_for(phrases)(content.encode()) == expected
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
