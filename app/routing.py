@@ -15,7 +15,7 @@ from app.accounts.models import User
 from app.accounts.origin import socket_origin
 from app.chat import consumers as chat
 from app.chat.streams import open_bodies
-from app.errors import Unauthenticated
+from app.errors import NotFound, Unauthenticated
 from app.realtime.gateway import Backend, Gateway
 from app.realtime.protocol import AnyCommand, SendData
 from app.realtime.services import Principal
@@ -45,6 +45,9 @@ gateway = Gateway(
         authorize=_authorize,
         send_many=_send_many,
         execute=_execute,
+        # Nobody is in a voice room: there are none yet.
+        renew_many=lambda renewals: [NotFound() for _ in renewals],
+        rosters=lambda _: {},
         whence=socket_origin,
         live_sessions=live_sessions,
         open_bodies=open_bodies,

@@ -59,6 +59,9 @@ def send_many(
     ]
 
 
+_FOR_MEMBERS = ("conversation:", "voice:")  # whose id is a conversation's
+
+
 def authorize(
     pairs: Collection[tuple[Principal, str]], users: dict[UUID, User]
 ) -> list[DomainError | None]:
@@ -68,7 +71,7 @@ def authorize(
         [
             (users[principal.user], target)
             for (principal, stream), target in wanted.items()
-            if principal.user in users and stream.startswith("conversation:")
+            if principal.user in users and stream.startswith(_FOR_MEMBERS)
         ]
     )
     return [
@@ -82,4 +85,6 @@ def _may_listen(
 ) -> bool:
     if stream.startswith("user:"):
         return target == principal.user
+    if stream.startswith("presence:"):
+        return target == principal.organization
     return (principal.user, target) in members

@@ -22,8 +22,9 @@ from app.audit.context import Origin
 from app.errors import DomainError, RateLimited
 from app.realtime import hints, protocol
 from app.realtime.batcher import Batcher
-from app.realtime.hub import Authorize, Hub, OpenBodies
+from app.realtime.hub import Authorize, Hub, OpenBodies, Rosters
 from app.realtime.protocol import Close, Code
+from app.realtime.rooms import Seat
 from app.realtime.services import Principal, redeem_ticket
 from app.realtime.socket import Socket
 
@@ -44,6 +45,13 @@ class Backend:
         [Sequence[tuple[Principal, protocol.SendData]]], Sequence[Struct | Exception]
     ]
     execute: Callable[[Principal, protocol.AnyCommand], Struct]
+    """A returned VoicePlace gives the socket that seat."""
+    renew_many: Callable[
+        [Sequence[tuple[Principal, protocol.VoicePlaceData]]], Sequence[Struct | Exception]
+    ]
+    rosters: Rosters
+    """Who is in the voice rooms of conversations (ids): generations by pid. Called within a
+    snapshot of PostgreSQL, which its reads must be part of."""
     whence: Callable[[Any], Origin]
     """What can be believed of where a handshake (an ASGI scope) came from."""
     live_sessions: Callable[[Collection[UUID]], set[UUID]]
@@ -100,10 +108,14 @@ class Gateway:
                 in_thread=self._in_thread,
                 open_bodies=self._backend.open_bodies,
                 authorize=self._backend.authorize,
+                rosters=self._backend.rosters,
             )
             self._hub.on_control = self.on_control
             self._sends: Batcher[tuple[Principal, protocol.SendData], Struct] = Batcher(
                 lambda batch: self._in_thread(self._backend.send_many, batch)
+            )
+            self._renewals: Batcher[tuple[Principal, protocol.VoicePlaceData], Struct] = Batcher(
+                lambda batch: self._in_thread(self._backend.renew_many, batch)
             )
             self._machinery = asyncio.create_task(self._run())
 
@@ -111,6 +123,7 @@ class Gateway:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._hub.run())
             tasks.create_task(self._sends.run())
+            tasks.create_task(self._renewals.run())
             tasks.create_task(self._revalidate())
 
     async def _in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:
@@ -174,17 +187,21 @@ class Gateway:
     async def _frame(
         self, socket: Socket, frame: bytes, under_way: set[asyncio.Task[None]]
     ) -> None:
-        if len(frame) > protocol.MAX_FRAME_BYTES:
+        command: protocol.AnyCommand | None = None
+        try:
+            if len(frame) <= protocol.MAX_SIGNAL_BYTES:
+                command = protocol.decode(frame)
+        except protocol.BadFrame as error:
+            if len(frame) <= protocol.MAX_FRAME_BYTES:
+                number = protocol.frame_id(frame)
+                socket.offer(protocol.refusal(number, Code.BAD_REQUEST, str(error)))
+                return
+        signal = isinstance(command, protocol.VoiceSignal)
+        if command is None or (not signal and len(frame) > protocol.MAX_FRAME_BYTES):
             text = f"A frame has at most {protocol.MAX_FRAME_BYTES} bytes."
             socket.close(Close.BAD_FRAME, protocol.refusal(0, Code.BAD_REQUEST, text))
             return
-        try:
-            command = protocol.decode(frame)
-        except protocol.BadFrame as error:
-            number = protocol.frame_id(frame)
-            socket.offer(protocol.refusal(number, Code.BAD_REQUEST, str(error)))
-            return
-        if not socket.bucket.take():
+        if not (socket.signals if signal else socket.bucket).take():
             socket.offer(protocol.refusal(command.id, Code.RATE, RateLimited.default_message))
             return
         if isinstance(command, protocol.Send):
@@ -211,10 +228,13 @@ class Gateway:
             logger.error("command_failed", extra={"error": type(error).__name__})
             socket.offer(protocol.refusal(number, Code.INTERNAL, "Something failed here: retry."))
         else:
-            if result is not None:
+            # Who numbered the frame 0 asked for no answer: of many candidates none needs one.
+            if result is not None and number:
                 socket.offer(protocol.encode(protocol.Reply(number, result)))
 
-    async def _perform(self, socket: Socket, command: protocol.AnyCommand) -> Struct | None:
+    async def _perform(  # noqa: PLR0911 - a line for each command
+        self, socket: Socket, command: protocol.AnyCommand
+    ) -> Struct | None:
         match command:
             case protocol.Ping():
                 return protocol.Nothing()
@@ -227,6 +247,13 @@ class Gateway:
                 return protocol.Nothing()
             case protocol.Typing():
                 return await self._typing(socket, command.d.conversation)
+            case protocol.VoiceSignal():
+                return await self._signal(socket, command.d)
+            case protocol.VoiceRenew():
+                return await self._renewals.put((socket.principal, command.d))
+            case protocol.VoiceJoin() | protocol.VoiceResume():
+                await self._take_place(socket, command)
+                return None
             case protocol.Connect():
                 raise DomainError("This socket is connected already.")
             case _:
@@ -234,8 +261,8 @@ class Gateway:
 
     async def _subscribe(self, socket: Socket, command: protocol.Sub) -> None:
         want = command.d
-        if want.s not in socket.streams and len(socket.streams) >= protocol.MAX_SUBSCRIPTIONS:
-            raise DomainError(f"A socket has at most {protocol.MAX_SUBSCRIPTIONS} subscriptions.")
+        if want.s not in socket.streams:
+            _check_room_for_more(socket)
         if (want.e is None) != (want.o is None):
             raise DomainError("Give both the epoch and the offset, or neither.")
         position = (want.e, want.o) if want.e is not None and want.o is not None else None
@@ -245,6 +272,32 @@ class Gateway:
             socket.offer(protocol.encode(protocol.Reply(command.id, subscribed)))
 
         await self._hub.attach(socket, want.s, position, confirm)
+
+    async def _take_place(
+        self, socket: Socket, command: protocol.VoiceJoin | protocol.VoiceResume
+    ) -> None:
+        """Join or resume; the answer is followed by the room's events from its position on."""
+        _check_room_for_more(socket)
+        place = await self._in_thread(self._backend.execute, socket.principal, command)
+        if not isinstance(place, protocol.VoicePlace):
+            raise TypeError("a voice.join or voice.resume returns a VoicePlace")
+
+        def confirm(subscribed: protocol.Subscribed) -> None:
+            socket.streams.add(place.s)
+            socket.offer(protocol.encode(protocol.Reply(command.id, place)))
+            if not subscribed.recovered:
+                socket.offer(protocol.encode(protocol.Resync({"s": place.s})))
+
+        seat = Seat(place.s, place.pid, place.gen)
+        await self._hub.attach(socket, place.s, (place.e, place.o), confirm, seat)
+
+    async def _signal(self, socket: Socket, signal: protocol.VoiceSignalData) -> Struct:
+        """Hand a signal on; only one for another process waits, and that for Redis alone."""
+        publish = self._hub.signal(socket.seat, signal)
+        if publish is not None and socket.seat is not None:
+            hint = (hints.STREAM_CHANNEL + socket.seat.stream, publish)
+            await self._in_thread(hints.publish, [hint])
+        return protocol.Nothing()
 
     async def _typing(self, socket: Socket, conversation: str) -> Struct:
         stream = f"conversation:{conversation}"
@@ -326,6 +379,11 @@ def _welcome(principal: Principal) -> protocol.Connected:
     return protocol.Connected(
         str(principal.session), str(principal.user), protocol.PING_SECONDS, limits
     )
+
+
+def _check_room_for_more(socket: Socket) -> None:
+    if len(socket.streams) >= protocol.MAX_SUBSCRIPTIONS:
+        raise DomainError(f"A socket has at most {protocol.MAX_SUBSCRIPTIONS} subscriptions.")
 
 
 def _frame(message: dict[str, Any]) -> bytes:

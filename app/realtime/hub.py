@@ -10,13 +10,15 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from app.realtime import hints, protocol
+from app.errors import StaleGeneration, Unavailable
+from app.realtime import hints, protocol, rooms
 from app.realtime.follower import Follower
-from app.realtime.log import Event, Wanted, ensure_streams, read_log
+from app.realtime.log import Event, Wanted, ensure_streams, read_log, snapshot
+from app.realtime.rooms import Room, Seat
 from app.realtime.services import Principal
 
 logger = logging.getLogger(__name__)
@@ -27,15 +29,17 @@ CHECK_SECONDS_WITHOUT_REDIS = (0.7, 1.0)
 InThread = Callable[..., Coroutine[Any, Any, Any]]
 OpenBodies = Callable[[Sequence[Event]], None]
 Authorize = Callable[[Sequence[tuple[Principal, str]]], Sequence[Exception | None]]
+Rosters = Callable[[Collection[str]], Mapping[str, Mapping[str, int]]]
+Found = dict[str, tuple[str, int, list[Event]]]
+"""For each stream: epoch, top and events."""
 
 
-class Subscriber(Protocol):
+class Subscriber(rooms.Listener, Protocol):
     """What the hub needs of a socket."""
 
     user: str
     principal: Principal
 
-    def offer(self, frame: bytes, *, ephemeral: bool = False) -> None: ...
     def detached(self, stream: str) -> None: ...
 
 
@@ -46,6 +50,7 @@ class Channel:
     epoch: str
     offset: int
     sockets: set[Subscriber] = field(default_factory=set)
+    room: Room | None = None
 
 
 @dataclass(slots=True)
@@ -57,17 +62,25 @@ class Attachment:
     position: tuple[str, int] | None
     done: asyncio.Future[None]
     confirm: Callable[[protocol.Subscribed], None]
+    seat: Seat | None
 
 
 class Hub:
-    """`run` until cancelled; `attach`, `detach` and `whisper` from the same event loop."""
+    """`run` until cancelled; everything else from the same event loop."""
 
     def __init__(
-        self, *, redis_url: str, in_thread: InThread, open_bodies: OpenBodies, authorize: Authorize
+        self,
+        *,
+        redis_url: str,
+        in_thread: InThread,
+        open_bodies: OpenBodies,
+        authorize: Authorize,
+        rosters: Rosters,
     ) -> None:
         self._in_thread = in_thread
         self._open_bodies = open_bodies
         self._authorize = authorize
+        self._rosters = rosters
         self._channels: dict[str, Channel] = {}
         self._hinted: dict[str, list[Event]] = {}
         self._suspect: set[str] = set()
@@ -101,15 +114,17 @@ class Hub:
         stream: str,
         position: tuple[str, int] | None,
         confirm: Callable[[protocol.Subscribed], None],
+        seat: Seat | None = None,
     ) -> None:
         """Let `socket` listen to `stream`: calls `confirm`, then offers what it missed.
 
-        Both happen in one step of the loop, so that no later event comes in between.
+        With a `seat` it takes that place in the stream's voice room. All of it happens in one
+        step of the loop, so that no later event comes in between.
         Raises what the authorization raises, which is asked after the log was read: a
         member who is removed later hears of it in the stream, and then nothing more.
         """
         done = self._loop.create_future()
-        self._attachments.append(Attachment(socket, stream, position, done, confirm))
+        self._attachments.append(Attachment(socket, stream, position, done, confirm, seat))
         self._wake.set()
         await done
 
@@ -119,8 +134,28 @@ class Hub:
         if channel is None:
             return
         channel.sockets.discard(socket)
+        if channel.room is not None:
+            channel.room.stand_up(socket)
         if not channel.sockets:
             self._forget(stream)
+
+    def signal(self, seat: Seat | None, signal: protocol.VoiceSignalData) -> bytes | None:
+        """Hand a signal from the participant at `seat` to one other in the room.
+
+        Returns what is to be published if the other sits at another process. Raises
+        StaleGeneration if the sender has no seat (any more), and what `Room.find` raises.
+        """
+        channel = self._channels.get(seat.stream) if seat else None
+        if seat is None or channel is None or channel.room is None:
+            raise StaleGeneration
+        frame = protocol.signalled(seat.stream, seat.pid, seat.gen, signal)
+        receiver = channel.room.find(signal.to, signal.gen)
+        if receiver is not None:
+            receiver.offer(frame)
+            return None
+        if not self._follower.connected:
+            raise Unavailable
+        return frame
 
     def _forget(self, stream: str) -> Channel:
         self._follower.unsubscribe(stream)
@@ -135,7 +170,11 @@ class Hub:
     def _hear(self, batch: Sequence[hints.Hint]) -> None:
         for name, payload in batch:
             try:
-                self._hear_one(name, json.loads(payload))
+                stream = name.removeprefix(hints.STREAM_CHANNEL)
+                if stream.startswith(rooms.PREFIX) and payload.startswith(b"{"):
+                    self._hear_signal(stream, payload)
+                else:
+                    self._hear_one(name, json.loads(payload))
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 # A malformed hint is one that was lost: the position check will find it.
                 logger.warning("hint_refused", extra={"error": type(error).__name__})
@@ -155,6 +194,11 @@ class Hub:
             else:
                 self._hinted.setdefault(stream, []).append(Event(stream, *message))
                 self._wake.set()
+
+    def _hear_signal(self, stream: str, frame: bytes) -> None:
+        channel = self._channels.get(stream)
+        if channel and channel.room and not channel.room.pass_on(frame):
+            self._check([stream])
 
     def _hand_out_ephemeral(self, stream: str, message: dict[str, Any]) -> None:
         frame = protocol.encode(protocol.Ephemeral(stream, message["t"], message["d"]))
@@ -201,7 +245,7 @@ class Hub:
         wanted += [self._wanted_by(attachment) for attachment in attachments]
         if not events and not wanted:
             return
-        found, refusals = await self._in_thread(self._read, events, wanted, attachments)
+        found, refusals, gens = await self._in_thread(self._read, events, wanted, attachments)
         for stream, (epoch, top, new) in found.items():
             self._hand_out(stream, epoch, top, new)
         for attachment, refusal in zip(attachments, refusals, strict=True):
@@ -212,7 +256,8 @@ class Hub:
             if refusal is not None:
                 attachment.done.set_exception(refusal)
             else:
-                self._admit(attachment, *found[attachment.stream])
+                epoch, top, new = found[attachment.stream]
+                self._admit(attachment, epoch, top, new, gens.get(attachment.stream))
 
     def _sort_hints(
         self, hinted: dict[str, list[Event]], to_read: set[str]
@@ -237,10 +282,22 @@ class Hub:
 
     def _read(
         self, events: list[Event], wanted: list[Wanted], attachments: list[Attachment]
-    ) -> tuple[dict[str, tuple[str, int, list[Event]]], Sequence[Exception | None]]:
-        """In a thread: add to `events` what the log holds, open the texts, judge who joins."""
-        ensure_streams({attachment.stream for attachment in attachments})
-        found = read_log(wanted)
+    ) -> tuple[Found, Sequence[Exception | None], dict[str, Mapping[str, int]]]:
+        """In a thread: add to `events` what the log holds, open the texts, judge who joins.
+
+        Beside it, for the voice rooms that somebody joins, who is in there.
+        """
+        joined = {attachment.stream for attachment in attachments}
+        ensure_streams(joined)
+        gens: dict[str, Mapping[str, int]] = {}
+        if wanted:
+            with snapshot():
+                found = read_log(wanted)
+                if voice := [name for name in joined if name.startswith(rooms.PREFIX)]:
+                    there = self._rosters([name.removeprefix(rooms.PREFIX) for name in voice])
+                    gens = {name: there.get(name.removeprefix(rooms.PREFIX), {}) for name in voice}
+        else:
+            found = {}
         pairs = [(attachment.socket.principal, attachment.stream) for attachment in attachments]
         refusals = self._authorize(pairs) if pairs else []
         for event in events:
@@ -249,7 +306,7 @@ class Hub:
             found[event.stream] = (event.epoch, event.offset, run)
         opened = [event for _, _, run in found.values() for event in run]
         self._open_bodies(opened)
-        return found, refusals
+        return found, refusals, gens
 
     def _hand_out(self, stream: str, epoch: str, top: int, events: list[Event]) -> None:
         channel = self._channels.get(stream)
@@ -262,11 +319,15 @@ class Hub:
             if event.offset > channel.offset:
                 self._hand_out_one(channel, event)
                 channel.offset = event.offset
+        if channel.room is not None:
+            channel.room.pass_on_held()
 
     def _hand_out_one(self, channel: Channel, event: Event) -> None:
         frame = event.frame()
         for socket in channel.sockets:
             socket.offer(frame)
+        if channel.room is not None:
+            channel.room.follow(event.type, event.data)
         if event.type == "member.left":
             # Whoever was removed hears that, and nothing more: also on sockets open now.
             gone = {socket for socket in channel.sockets if socket.user == event.data["user"]}
@@ -281,8 +342,17 @@ class Hub:
         for socket in channel.sockets:
             socket.offer(frame)
             socket.detached(stream)
+            if channel.room is not None:
+                channel.room.stand_up(socket)
 
-    def _admit(self, attachment: Attachment, epoch: str, top: int, events: list[Event]) -> None:
+    def _admit(
+        self,
+        attachment: Attachment,
+        epoch: str,
+        top: int,
+        events: list[Event],
+        gens: Mapping[str, int] | None,
+    ) -> None:
         channel = self._channels.get(attachment.stream)
         if channel is None:
             channel = self._channels[attachment.stream] = Channel(epoch, top)
@@ -294,13 +364,24 @@ class Hub:
             and known[1] <= top
             and _covers(known[1], top, events)
         )
+        if gens is not None:
+            channel.room = channel.room or Room()
+            channel.room.read(gens)
         channel.sockets.add(attachment.socket)
+        if attachment.seat is not None and channel.room is not None:
+            self.stand_up(attachment.socket)
+            channel.room.sit(attachment.socket, attachment.seat)
         attachment.confirm(protocol.Subscribed(attachment.stream, epoch, top, recovered))
         if recovered and known is not None:
             for event in events:
                 if event.offset > known[1]:
                     attachment.socket.offer(event.frame())
         attachment.done.set_result(None)
+
+    def stand_up(self, socket: Subscriber) -> None:
+        channel = self._channels.get(socket.seat.stream) if socket.seat else None
+        if channel is not None and channel.room is not None:
+            channel.room.stand_up(socket)
 
     # Doing without hints.
 

@@ -1,7 +1,8 @@
 """Reads streams back from PostgreSQL: what a hub or a socket has not seen yet."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -51,23 +52,29 @@ class Wanted:
     offset: int
 
 
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """What is read within belongs together: top, events, and what others read beside them."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield
+
+
 def read_log(wanted: Collection[Wanted]) -> dict[str, tuple[str, int, list[Event]]]:
     """Return for each stream its epoch, its top and the events after the lowest wanted offset.
 
-    Of a stream that is too far ahead (MAX_RECOVERY), of another epoch, or already
-    pruned, the events are missing: the caller sees that they do not reach the position.
+    Within a `snapshot`: else an event could lie above the top that was read. Of a stream that
+    is too far ahead (MAX_RECOVERY), of another epoch, or already pruned, the events are
+    missing: the caller sees that they do not reach the position.
     """
     if not wanted:
         return {}
     names = sorted({want.stream for want in wanted})
-    # Top and events of one snapshot: else an event could lie above the top that was read.
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        tops = {
-            stream.name: (stream.epoch, stream.top)
-            for stream in Stream.objects.filter(name__in=names)
-        }
-        floors = _floors(wanted, tops)
+    tops = {
+        stream.name: (stream.epoch, stream.top) for stream in Stream.objects.filter(name__in=names)
+    }
+    floors = _floors(wanted, tops)
+    with connection.cursor() as cursor:
         cursor.execute(
             "SELECT e.stream, e.offset, e.type, e.data FROM unnest(%s::text[], %s::bigint[]) "
             "AS w(stream, floor) JOIN realtime_streamevent e "

@@ -753,6 +753,18 @@ class Resync(Struct, tag_field="op", tag="resync"):
     d: dict[Literal["s"], str]
 
 
+class _SignalledData(Struct, omit_defaults=True):
+    """`VoiceSignalled` as it stands in `d`, without its tag: encoded as it came, in one go."""
+
+    to: str
+    gen: int
+    sender: str
+    sender_gen: int
+    neg: str
+    description: Description | None = None
+    candidate: Candidate | None = None
+
+
 _decoder = msgspec.json.Decoder(AnyCommand)
 _encoder = msgspec.json.Encoder()
 
@@ -797,6 +809,20 @@ def event_data(event: Struct) -> dict[str, Any]:
     data: dict[str, Any] = msgspec.to_builtins(event)
     del data["t"]
     return data
+
+
+def signalled(stream: str, sender: str, sender_gen: int, signal: VoiceSignalData) -> bytes:
+    """Return the encoded push that hands `signal` on, with the server's word on its sender."""
+    data = _SignalledData(
+        signal.to,
+        signal.gen,
+        sender,
+        sender_gen,
+        signal.neg,
+        signal.description,
+        signal.candidate,
+    )
+    return encode(Ephemeral(stream, "voice.signalled", data))
 
 
 def refusal(frame: int, code: Code, message: str) -> bytes:

@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any
 
 from app.realtime import protocol
+from app.realtime.rooms import Seat
 from app.realtime.services import Principal
 
 QUEUE_FRAMES = 1024
@@ -41,6 +42,8 @@ class Socket:
         self.user = str(principal.user)
         self.streams: set[str] = set()
         self.bucket = Bucket(protocol.COMMANDS_PER_SECOND, protocol.COMMAND_BURST)
+        self.signals = Bucket(protocol.SIGNALS_PER_SECOND, protocol.SIGNAL_BURST)
+        self.seat: Seat | None = None
         self.typing_at = 0.0
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0

@@ -7,11 +7,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from app.realtime import protocol, services
-from app.realtime.log import KEPT_FOR, MAX_RECOVERY, Wanted, prune_events, read_log
+from app.realtime.log import KEPT_FOR, MAX_RECOVERY, Event, Wanted, prune_events, snapshot
+from app.realtime.log import read_log as read_log_within
 from app.realtime.models import Stream, StreamEvent
 from tests.live import LiveDatabase
 
 STREAM = "conversation:11111111-1111-4111-8111-111111111111"
+
+
+def read_log(wanted: list[Wanted]) -> dict[str, tuple[str, int, list[Event]]]:
+    with snapshot():
+        return read_log_within(wanted)
 
 
 def emit(number: int) -> str:
