@@ -79,6 +79,7 @@ class PreviewAnswer(serializers.Serializer[Any]):
     membership = serializers.IntegerField()
     reactions = serializers.IntegerField()
     attachments = serializers.IntegerField()
+    calls = serializers.IntegerField()
     reads = serializers.IntegerField()
     other = serializers.IntegerField()
 

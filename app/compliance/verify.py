@@ -82,6 +82,14 @@ CSV_COLUMNS = (
     "revision", "kind", "author", "author_name", "author_email", "author_role", "actor",
     "actor_name", "actor_email", "actor_role", "body", "salt", "commitment", "status",
 )  # fmt: skip
+CALL_COLUMNS = (
+    "leaf", "at", "action", "conversation", "conversation_name", "conversation_kind",
+    "target.type", "target.id", "target.parent", "parameters.user", "person_name", "person_email",
+    "parameters.device", "parameters.gen", "actor", "actor_name", "actor_email", "actor_role",
+    "parameters.reason", "parameters.by", "parameters.to", "after.muted", "after.screen",
+    "after.video", "after.identity", "parameters.connections",
+)  # fmt: skip
+TABLES = {"messages": CSV_COLUMNS, "calls": CALL_COLUMNS}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 MOST_PROBLEMS = 1000  # that are named one by one
 TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"
@@ -912,7 +920,7 @@ class Stays:
 
 
 def csv_line(cells: list[Any]) -> bytes:
-    """A line of messages.csv: all cells quoted, and none that a spreadsheet takes for a formula."""
+    """A line of a table: all cells quoted, and none that a spreadsheet takes for a formula."""
     safe = [plain_cell(cell).replace('"', '""') for cell in cells]
     return (",".join(f'"{text}"' for text in safe) + "\r\n").encode()
 
@@ -923,22 +931,33 @@ def plain_cell(cell: Any) -> str:
     return "'" + text if text[:1] in FORMULA else text
 
 
-class Table:
-    """messages.csv, which must be messages.jsonl for people: compared while that is read."""
+def cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[Any]:
+    """A row's cells: `a.b` is b inside of a; what is no single value is JSON."""
+    return [inside(row, name) if "." in name else row.get(name) for name in columns]
 
-    def __init__(self, package: Package, report: Report) -> None:
-        self.report = report
+
+def inside(row: dict[str, Any], column: str) -> Any:
+    outer, _, name = column.partition(".")
+    value = (row.get(outer) or {}).get(name)
+    return json.dumps(value, sort_keys=True) if isinstance(value, (dict, list)) else value
+
+
+class Table:
+    """A .csv, which must be the .jsonl of that name for people: compared while that is read."""
+
+    def __init__(self, package: Package, report: Report, name: str) -> None:
+        self.report, self.name, self.columns = report, name, TABLES[name]
         self.file: BinaryIO | None = None
-        if "messages.csv" not in package.hashes:
+        if f"{name}.csv" not in package.hashes:
             return  # not asked for; or missing, and check_files has named it
-        self.file = package.hold("messages.csv")
-        head = b"\xef\xbb\xbf" + csv_line(list(CSV_COLUMNS))
+        self.file = package.hold(f"{name}.csv")
+        head = b"\xef\xbb\xbf" + csv_line(list(self.columns))
         if self.file.read(len(head)) != head:
             self.wrong("has another head than expected", line=1)
 
     def wrong(self, text: str, **where: Any) -> None:
         """Name the first difference: what follows is displaced."""
-        self.report.wrong("csv", text, file="messages.csv", **where)
+        self.report.wrong("csv", text, file=f"{self.name}.csv", **where)
         self.file = None
 
     def beside(
@@ -952,14 +971,14 @@ class Table:
     def compare(self, number: int, row: dict[str, Any]) -> None:
         if self.file is None:
             return
-        expected = csv_line([row.get(column) for column in CSV_COLUMNS])
+        expected = csv_line(cells(row, self.columns))
         if self.file.read(len(expected)) != expected:
             where = {"leaf": row.get("leaf"), "message": row.get("message")}
-            self.wrong(f"differs from messages.jsonl line {number}", **where)
+            self.wrong(f"differs from {self.name}.jsonl line {number}", **where)
 
     def end(self) -> None:
         if self.file and self.file.read(1):
-            self.wrong("goes on after the last message")
+            self.wrong("goes on after the last row")
 
 
 # --- The pass over the log ----------------------------------------------------------------------
@@ -977,8 +996,7 @@ class Sweep:
         self.texts = Texts(report, self.erased)
         self.files = Files(package, report, self.erased)
         self.revisions, self.stays = Revisions(package), Stays(package, asked, report)
-        rows = Table(package, report).beside(package.rows("messages.jsonl", report))
-        self.messages = Rows("messages.jsonl", rows, report, self.texts.check)
+        self.messages = Rows("messages.jsonl", self.read("messages"), report, self.texts.check)
         self.views = VIEWS_OF[manifest["format"]]
         self.rows = {name: self.rows_of(name) for name in self.views}
         self.view_of: dict[str, str | None] = {}
@@ -992,7 +1010,11 @@ class Sweep:
             check_row(row, expected, self.report, **where)
 
         checked = self.files.check if name == "attachments.jsonl" else check
-        return Rows(name, self.package.rows(name, self.report), self.report, checked)
+        return Rows(name, self.read(name.removesuffix(".jsonl")), self.report, checked)
+
+    def read(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        rows = self.package.rows(f"{name}.jsonl", self.report)
+        return Table(self.package, self.report, name).beside(rows) if name in TABLES else rows
 
     def run(self, tree: Tree) -> None:
         sha256, covers, bodies = hashlib.sha256, self.asked.covers, self.bodies

@@ -18,7 +18,7 @@ from openpyxl.utils.escape import unescape
 from app.compliance.models import Format
 from app.compliance.package import formats, pages, tables
 from app.compliance.package.files import Folder
-from app.compliance.verify import CSV_COLUMNS, plain_cell
+from app.compliance.verify import CALL_COLUMNS, CSV_COLUMNS, plain_cell
 
 TEXTS = [
     "Bed 12 moved to step-down.",
@@ -51,13 +51,48 @@ def row(leaf: int, text: str | None, **more: Any) -> dict[str, Any]:
     } | more  # fmt: skip
 
 
+def rows_of_calls() -> list[dict[str, Any]]:
+    quality = {"last": 20_000, "worst": 30_500, "mean": 21_000}
+    figures = {"loss_ppm": quality, "jitter_us": quality, "rtt_us": quality}
+    path = {"peer": "p2", "candidate": "relay", "reports": 4, **figures}
+    left = {"reason": "kicked", "by": "bob", "connections": [path]}
+    bob = {"actor": "bob", "actor_name": "=Bob", "actor_email": None}
+    parley = {"actor": None, "actor_name": None, "actor_email": None, "actor_role": None}
+    return [
+        event(
+            44, "started", target={"type": "call", "id": "call1", "parent": "c1"}, parameters=None
+        ),
+        event(45, "joined", after={"muted": False, "identity": "ab" * 32}),
+        event(46, "shared", after={"screen": True, "video": False}),
+        event(47, "kicked", **bob),
+        event(48, "left", **bob, parameters=PLACE | left),
+        event(49, "left", **parley, parameters=PLACE | {"reason": "timeout", "by": None}),
+        event(50, "moved", **bob, parameters=PLACE | {"to": "c9"}, at="2026-11-23T00:00:00.0Z"),
+    ]
+
+
+PLACE = {"user": "alice", "device": "d1", "gen": 2}
+
+
+def event(leaf: int, what: str, **more: Any) -> dict[str, Any]:
+    names = ("at", "conversation", "conversation_name", "conversation_kind", "actor", "actor_name",
+             "actor_email", "actor_role")  # fmt: skip
+    one = {name: row(leaf, None)[name] for name in names}
+    return one | {
+        "leaf": leaf, "action": f"call:{what}", "before": None, "after": None, "parameters": PLACE,
+        "target": {"type": "participant", "id": "p1", "parent": "call1"}, "person": "alice",
+        "person_name": "Alice Ählund", "person_email": "alice@example.org",
+    } | more  # fmt: skip
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     with Folder(tmp_path) as folder:
-        evidence = folder.open("messages.jsonl")
-        for one in rows_of_texts():
-            evidence.json(one)
-        evidence.close()
+        for name, rows in (("messages", rows_of_texts()), ("calls", rows_of_calls())):
+            evidence = folder.open(f"{name}.jsonl")
+            for one in rows:
+                evidence.json(one)
+            evidence.close()
         for name in Format.values:
             formats.write(name, folder, lambda _: None)
     return folder
@@ -67,16 +102,40 @@ def versions() -> list[tuple[int, str, str]]:
     return [(one["leaf"], one["message"], one["kind"]) for one in rows_of_texts()]
 
 
-def test_the_table_says_what_the_evidence_says(folder: Folder) -> None:
-    text = (folder.path / "messages.csv").read_bytes().decode("utf-8-sig")
+def table(folder: Folder, name: str) -> list[list[str]]:
+    text = (folder.path / name).read_bytes().decode("utf-8-sig")
     found = list(csv.reader(io.StringIO(text, newline="")))
-    assert tuple(found[0]) == CSV_COLUMNS
-    assert found[1:] == [
-        [plain_cell(one.get(column)) for column in CSV_COLUMNS] for one in rows_of_texts()
-    ]
     assert not any(
         cell.startswith(("=", "+", "-", "@", "\t", "\r")) for line in found for cell in line
     )
+    return found
+
+
+def test_the_table_says_what_the_evidence_says(folder: Folder) -> None:
+    head, *found = table(folder, "messages.csv")
+    assert tuple(head) == CSV_COLUMNS
+    assert found == [
+        [plain_cell(one.get(column)) for column in CSV_COLUMNS] for one in rows_of_texts()
+    ]
+
+
+def test_the_table_of_calls_says_what_the_evidence_says(folder: Folder) -> None:
+    head, *found = table(folder, "calls.csv")
+    assert tuple(head) == CALL_COLUMNS
+    rows = [dict(zip(head, line, strict=True)) for line in found]
+    assert [(one["leaf"], one["action"]) for one in rows] == [
+        (str(one["leaf"]), one["action"]) for one in rows_of_calls()
+    ]
+    assert [one["target.parent"] for one in rows] == ["c1", *["call1"] * 6]
+    assert [one["parameters.reason"] for one in rows] == ["", "", "", "", "kicked", "timeout", ""]
+    assert (rows[1]["after.muted"], rows[2]["after.screen"], rows[6]["parameters.to"]) == (
+        "False",
+        "True",
+        "c9",
+    )
+    assert rows[3]["actor_name"] == "'=Bob"
+    connections = json.loads(rows[4]["parameters.connections"])
+    assert connections == rows_of_calls()[4]["parameters"]["connections"]
 
 
 def test_the_workbook_says_what_the_evidence_says(
@@ -93,15 +152,26 @@ def test_the_workbook_says_what_the_evidence_says(
     monkeypatch.setattr(tables, "SHEET_ROWS", 10)
     folder.drop("messages.xlsx")
     formats.write("xlsx", folder, lambda _: None)
-    assert len(openpyxl.load_workbook(folder.path / "messages.xlsx").sheetnames) == 3
+    book = openpyxl.load_workbook(folder.path / "messages.xlsx")
+    assert book.sheetnames == ["messages 1", "messages 2", "messages 3", "calls 1"]
     assert [values[0] for values in sheet(folder.path)] == [leaf for leaf, _, _ in versions()]
 
 
-def sheet(path: Path) -> list[tuple[Any, ...]]:
+def test_the_workbook_s_calls_say_what_the_evidence_says(folder: Folder) -> None:
+    found = [
+        ["" if value is None else str(value) for value in values]
+        for values in sheet(folder.path, "calls", CALL_COLUMNS)
+    ]
+    assert found == table(folder, "calls.csv")[1:]
+
+
+def sheet(
+    path: Path, name: str = "messages", columns: tuple[str, ...] = CSV_COLUMNS
+) -> list[tuple[Any, ...]]:
     book = openpyxl.load_workbook(path / "messages.xlsx")
     values = []
-    for page in book.worksheets:
-        assert [cell.value for cell in page[1]] == list(CSV_COLUMNS)
+    for page in [page for page in book.worksheets if page.title.startswith(name)]:
+        assert [cell.value for cell in page[1]] == list(columns)
         assert not any(cell.data_type == "f" for line in page.iter_rows() for cell in line)
         values += [tuple(cell.value for cell in line) for line in page.iter_rows(min_row=2)]
     return values
@@ -110,7 +180,8 @@ def sheet(path: Path) -> list[tuple[Any, ...]]:
 def test_the_mails_say_what_the_evidence_says(folder: Folder) -> None:
     found: list[dict[str, Any]] = []
     with zipfile.ZipFile(folder.path / "messages.eml.zip") as letters:
-        assert letters.namelist() == ["2026-11-21 c1.eml", "2026-11-21 c2.eml", "2026-11-22 c1.eml"]
+        names = ["2026-11-21 c1", "2026-11-21 c2", "2026-11-22 c1", "2026-11-23 c1"]
+        assert letters.namelist() == [f"{name}.eml" for name in names]
         for name in letters.namelist():
             raw = letters.read(name)
             assert max(map(len, raw.split(b"\r\n"))) <= 998
@@ -118,17 +189,28 @@ def test_the_mails_say_what_the_evidence_says(folder: Folder) -> None:
             letter = email.message_from_bytes(raw, policy=email.policy.default)
             assert isinstance(letter, EmailMessage)
             assert not letter.defects
-            text, attached = letter.iter_parts()
-            rows = [json.loads(line) for line in attached.get_content().splitlines()]
+            text, *attached = letter.iter_parts()
+            rows = [json.loads(line) for part in attached for line in lines(part)]
             said = str(text.get_content())
             for one in rows:
+                body = one.get("body")
                 assert f"Leaf {one['leaf']} " in said
-                assert one["body"] is None or one["body"].split("\r")[0].split("\n")[0] in said
+                assert body is None or body.split("\r")[0].split("\n")[0] in said
             found += rows
-            assert letter["From"] == "Alice Ählund <alice@example.org>"
+            assert letter["From"].endswith("<alice@example.org>") or name == "2026-11-23 c1.eml"
             assert letter["Subject"].endswith(rows[0]["at"][:10])
+            kinds = [str(part.get_filename()) for part in attached]
+            assert kinds == [*{kind(one): 0 for one in rows}]
     found.sort(key=lambda one: int(one["leaf"]))
-    assert found == rows_of_texts()
+    assert found == [*rows_of_texts(), *rows_of_calls()]
+
+
+def lines(part: Any) -> list[bytes]:
+    return bytes(part.get_content()).splitlines()
+
+
+def kind(one: dict[str, Any]) -> str:
+    return "calls.jsonl" if "action" in one else "messages.jsonl"
 
 
 def test_the_pages_say_what_the_evidence_says(
@@ -137,7 +219,7 @@ def test_the_pages_say_what_the_evidence_says(
     monkeypatch.setattr(pages, "VOLUME", 9)
     formats.write("pdf", folder, lambda _: None)
     volumes = sorted(folder.path.glob("messages-*.pdf"))
-    assert [path.name for path in volumes] == [f"messages-000{n}.pdf" for n in (1, 2, 3)]
+    assert [path.name for path in volumes] == [f"messages-000{n}.pdf" for n in (1, 2, 3, 4)]
     said = "".join(text_of(path.read_bytes()) for path in volumes)
     heads = re.findall(
         r"Leaf(\d+)·.{29}AliceÄhlund<alice@example\.org>(\w+?)message(m\d+),version", said
@@ -146,6 +228,23 @@ def test_the_pages_say_what_the_evidence_says(
     assert "schön[U+1F642][U+65E5][U+672C][U+8A9E]" in said
     assert "שלום" in said or "םולש" in said
     assert "(Thetextcannotbereadanymore:itskeywasdestroyed.)" in said
+    for words in SAID_OF_CALLS:
+        assert "".join(words.split()) in said, words
+
+
+SAID_OF_CALLS = [
+    "Alice Ählund <alice@example.org> began the call call1",
+    "(Alice Ählund <alice@example.org>, place p1, device d1, generation 2)",
+    f"muted: False\nidentity: {'ab' * 32}",
+    "screen: True\nvideo: False",
+    "=Bob put somebody out of the call call1",
+    "A host put them out. (kicked) By bob.",
+    "to p2: relay, loss 2.1 (worst 3.05, last 2) %"
+    ", jitter 21 (worst 30.5, last 20) ms, round trip 21 (worst 30.5, last 20) ms, 4 reports",
+    "Parley left the call call1",
+    "Nothing was heard of them any more. (timeout)",
+    "to: c9",
+]
 
 
 def text_of(pdf: bytes) -> str:

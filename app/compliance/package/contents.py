@@ -125,6 +125,9 @@ class Contents:
         self._seen_people |= {body["actor"]["id"]} if body["actor"]["id"] else set()
         if body["target"]["type"] == "user":
             self._seen_people.add(body["target"]["id"])
+        if body["action"].startswith("call:"):
+            named = (body["parameters"] or {}).get
+            self._seen_people |= {who for who in (named("user"), named("by")) if who}
         if body["scope"]:
             self._seen_conversations.add(body["scope"])
         self.items.count(body["scope"], "entries")
@@ -198,6 +201,9 @@ class Contents:
                 row = self._event_row(index, body)
                 if body["action"] == Action.ATTACHMENT_UPLOADED:
                     row |= self._put_file(row, files_of)
+                if name == "calls.jsonl":
+                    person = (body["parameters"] or {}).get("user")
+                    row |= {"person": person, **self._people.labels("person", person)}
                 self._folder.files[name].json(row)
 
     def _put_file(self, row: Body, files_of: dict[str, Attachment]) -> Body:

@@ -1,6 +1,6 @@
-"""Messages in the shapes that people ask for: views of messages.jsonl, made from it alone.
+"""Messages and calls in the shapes that people ask for: views of messages.jsonl and calls.jsonl.
 
-So they cannot carry other versions than the evidence, nor in another order.
+Made from them alone, so they cannot carry other versions than the evidence, nor in another order.
 """
 
 import json
@@ -12,7 +12,8 @@ from app.compliance.package import letters, pages, tables
 from app.compliance.package.files import Folder
 
 Row = dict[str, Any]
-Writer = Callable[[Folder, Iterator[Row]], None]
+Writer = Callable[[Folder, Iterator[Row], Iterator[Row]], None]
+"""Given the rows of messages.jsonl, then those of calls.jsonl, each in the log's order."""
 
 WRITERS: dict[str, Writer] = {
     "csv": tables.write_csv,
@@ -20,26 +21,25 @@ WRITERS: dict[str, Writer] = {
     "pdf": pages.write_pdf,
     "eml": letters.write_eml,
 }
-
-
-def write(name: str, folder: Folder, progress: Callable[[int], None]) -> None:
-    """Write one format from messages.jsonl; `progress` hears the number of rows done."""
-    for begun in [*folder.files]:
-        if begun.startswith(WHERE[name]):
-            folder.drop(begun)
-    WRITERS[name](folder, _rows(folder.path / "messages.jsonl", progress))
-
-
 WHERE = {
-    "csv": "messages.csv",
-    "xlsx": "messages.xlsx",
-    "pdf": "messages-",
-    "eml": "messages.eml.zip",
+    "csv": ("messages.csv", "calls.csv"),
+    "xlsx": ("messages.xlsx",),
+    "pdf": ("messages-",),
+    "eml": ("messages.eml.zip",),
 }
 """How the names of a format's files begin."""
 
 
-def _rows(path: Path, progress: Callable[[int], None]) -> Iterator[Row]:
+def write(name: str, folder: Folder, progress: Callable[[int], None]) -> None:
+    """Write one format; `progress` hears the number of messages' versions done."""
+    for begun in [*folder.files]:
+        if begun.startswith(WHERE[name]):
+            folder.drop(begun)
+    messages = _rows(folder.path / "messages.jsonl", progress)
+    WRITERS[name](folder, messages, _rows(folder.path / "calls.jsonl"))
+
+
+def _rows(path: Path, progress: Callable[[int], None] = lambda _: None) -> Iterator[Row]:
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             yield json.loads(line)

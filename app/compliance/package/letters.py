@@ -1,7 +1,8 @@
 """messages.eml.zip: a mail for each conversation and day, as archives of mail take them in.
 
-RFC 5322 and MIME. Each has two parts: the day as text, and the same rows of messages.jsonl. The
-day is UTC's. An inner zip, because a year of a big organization has a hundred thousand of them.
+RFC 5322 and MIME. Each has the day as text, and the same rows of messages.jsonl, and of calls.jsonl
+where there were calls. The day is UTC's. An inner zip, because a year of a big organization has a
+hundred thousand of them.
 """
 
 import base64
@@ -26,11 +27,11 @@ _LINE = 57  # bytes that base64 turns into a line of 76
 Row = dict[str, Any]
 
 
-def write_eml(folder: Folder, rows: Iterator[Row]) -> None:
+def write_eml(folder: Folder, messages: Iterator[Row], calls: Iterator[Row]) -> None:
     days = folder.path / "days"
     shutil.rmtree(days, ignore_errors=True)
     days.mkdir(mode=0o700)
-    _sort(days, rows)
+    _sort(days, wording.in_order(messages, calls))
     file = folder.open("messages.eml.zip")
     with zipfile.ZipFile(cast(IO[bytes], file), "w", zipfile.ZIP_DEFLATED) as letters:
         for day in sorted(days.iterdir()):
@@ -62,14 +63,24 @@ def _letter(day: Path) -> Iterator[bytes]:
     yield _lines(*_head(day.name, first, last, people), _mixed(boundary), "")
     yield _part_head(boundary, "text/plain; charset=utf-8", "")
     yield from _base64(_as_text(day))
-    yield _part_head(boundary, "application/x-ndjson", "messages.jsonl")
-    with day.open("rb") as file:
-        yield from _base64(iter(lambda: file.read(1 << 16), b""))
+    for name in ("messages.jsonl", "calls.jsonl"):
+        lines = _evidence(day, name)
+        if any_line := next(lines, None):
+            yield _part_head(boundary, "application/x-ndjson", name)
+            yield from _base64(itertools.chain([any_line], lines))
     yield _lines("", f"--{boundary}--")
 
 
+def _evidence(day: Path, name: str) -> Iterator[bytes]:
+    """The day's lines that stand in the file of that name."""
+    with day.open("rb") as file:
+        for line in file:
+            if wording.is_of_a_call(json.loads(line)) == (name == "calls.jsonl"):
+                yield line
+
+
 def _summary(day: Path) -> tuple[Row, Row, list[str]]:
-    """The first row, the last, and everybody who wrote, edited or deleted, in that order."""
+    """The first row, the last, and everybody who did something, in that order."""
     first: Row = {}
     row: Row = {}
     people: dict[str, None] = {}
@@ -101,6 +112,8 @@ def _head(name: str, first: Row, last: Row, people: list[str]) -> list[str]:
 
 
 def _address(row: Row) -> str:
+    if row["actor"] is None:
+        return "Parley <parley@parley.invalid>"  # such as a place in a call that ran out
     address = row["actor_email"] or f"{row['actor']}@parley.invalid"
     name = _one_line(row["actor_name"] or "")
     return formataddr((name, address if address.isascii() else f"{row['actor']}@parley.invalid"))

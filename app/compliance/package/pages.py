@@ -1,4 +1,4 @@
-"""messages-0001.pdf and on: the versions on paper, in volumes, so that memory does not grow.
+"""messages-0001.pdf and on: versions and calls on paper, in volumes, so that memory does not grow.
 
 The font (DejaVu Sans, embedded as the subset that is used) has no emoji and no Chinese: such a
 character is shown by its code point, as [U+1F642]. The evidence has the character itself.
@@ -14,13 +14,14 @@ from app.compliance.package import wording
 from app.compliance.package.files import Folder
 
 VOLUME = 3000
-"""Versions in one file: at most some hundred pages."""
+"""Rows in one file: at most some hundred pages."""
 _FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
 
 Row = dict[str, Any]
 
 
-def write_pdf(folder: Folder, rows: Iterator[Row]) -> None:
+def write_pdf(folder: Folder, messages: Iterator[Row], calls: Iterator[Row]) -> None:
+    rows = wording.in_order(messages, calls)
     for number in itertools.count(1):
         volume = list(itertools.islice(rows, VOLUME))
         if not volume and number > 1:

@@ -1,16 +1,19 @@
-"""messages.csv and messages.xlsx: a row for each version. No cell of them is ever a formula.
+"""messages.csv, calls.csv, messages.xlsx: a row for each version, and for each event of a call.
+
+No cell of them is ever a formula.
 
 The workbook is written row by row (ECMA-376, "inline strings"): libraries either keep a table of
 all texts in memory or put what people wrote into temporary files of their own.
 """
 
+import itertools
 import re
 import zipfile
 from collections.abc import Iterator
 from typing import IO, Any, cast
 
 from app.compliance.package.files import EPOCH, Folder
-from app.compliance.verify import CSV_COLUMNS, csv_line, plain_cell
+from app.compliance.verify import TABLES, cells, csv_line, plain_cell
 
 SHEET_ROWS = 1_000_000
 """A sheet ends at 1,048,576 rows; what follows is on the next."""
@@ -31,34 +34,44 @@ _SHEET = (
 )
 _SHEET_END = "</sheetData></worksheet>"
 
-
-def write_csv(folder: Folder, rows: Iterator[dict[str, Any]]) -> None:
-    file = folder.open("messages.csv")
-    file.write(b"\xef\xbb\xbf" + csv_line(list(CSV_COLUMNS)))
-    for row in rows:
-        file.write(csv_line([row.get(column) for column in CSV_COLUMNS]))
-    file.close()
+Rows = Iterator[dict[str, Any]]
 
 
-def write_xlsx(folder: Folder, rows: Iterator[dict[str, Any]]) -> None:
+def write_csv(folder: Folder, messages: Rows, calls: Rows) -> None:
+    for name, rows in (("messages", messages), ("calls", calls)):
+        file = folder.open(f"{name}.csv")
+        file.write(b"\xef\xbb\xbf" + csv_line(list(TABLES[name])))
+        for row in rows:
+            file.write(csv_line(cells(row, TABLES[name])))
+        file.close()
+
+
+def write_xlsx(folder: Folder, messages: Rows, calls: Rows) -> None:
     file = folder.open("messages.xlsx")
     with zipfile.ZipFile(cast(IO[bytes], file), "w", zipfile.ZIP_DEFLATED) as book:
-        sheets = 0
-        waiting = next(rows, None)
-        while waiting or not sheets:
-            sheets += 1
-            with _part(book, f"xl/worksheets/sheet{sheets}.xml") as sheet:
-                sheet.write(_SHEET.encode() + _sheet_row(list(CSV_COLUMNS)))
-                for _ in range(SHEET_ROWS):
-                    if waiting is None:
-                        break
-                    sheet.write(_sheet_row([waiting.get(column) for column in CSV_COLUMNS]))
-                    waiting = next(rows, None)
-                sheet.write(_SHEET_END.encode())
+        sheets = [*_sheets(book, 1, "messages", messages)]
+        sheets += _sheets(book, len(sheets) + 1, "calls", calls)
         for name, text in _workbook(sheets).items():
             with _part(book, name) as part:
                 part.write((_HEAD + text).encode())
     file.close()
+
+
+def _sheets(book: zipfile.ZipFile, first: int, name: str, rows: Rows) -> Iterator[str]:
+    """Write at least one sheet, the first of them with that number; gives their names."""
+    waiting = next(rows, None)
+    for number in itertools.count(1):
+        with _part(book, f"xl/worksheets/sheet{first + number - 1}.xml") as sheet:
+            sheet.write(_SHEET.encode() + _sheet_row(list(TABLES[name])))
+            for _ in range(SHEET_ROWS):
+                if waiting is None:
+                    break
+                sheet.write(_sheet_row(cells(waiting, TABLES[name])))
+                waiting = next(rows, None)
+            sheet.write(_SHEET_END.encode())
+        yield f"{name} {number}"
+        if waiting is None:
+            return
 
 
 def _part(book: zipfile.ZipFile, name: str) -> IO[bytes]:
@@ -74,7 +87,7 @@ def _sheet_row(cells: list[Any]) -> bytes:
 def _cell(value: Any) -> str:
     if value is None:
         return "<c/>"
-    if isinstance(value, int):
+    if isinstance(value, int) and not isinstance(value, bool):
         return f"<c><v>{value}</v></c>"
     return (
         f'<c t="inlineStr"><is><t xml:space="preserve">{_written(plain_cell(value))}</t></is></c>'
@@ -89,10 +102,12 @@ def _written(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _workbook(sheets: int) -> dict[str, str]:
-    """The parts that hold a workbook's sheets together."""
-    numbers = range(1, sheets + 1)
-    listed = "".join(f'<sheet name="messages {n}" sheetId="{n}" r:id="rId{n}"/>' for n in numbers)
+def _workbook(sheets: list[str]) -> dict[str, str]:
+    """The parts that hold a workbook's sheets, by their names, together."""
+    numbers = range(1, len(sheets) + 1)
+    listed = "".join(
+        f'<sheet name="{name}" sheetId="{n}" r:id="rId{n}"/>' for n, name in enumerate(sheets, 1)
+    )
     related = "".join(
         f'<Relationship Id="rId{n}" Type="{_RELATIONS}/worksheet"'
         f' Target="worksheets/sheet{n}.xml"/>'

@@ -41,6 +41,7 @@ class Preview:
     membership: int
     reactions: int
     attachments: int
+    calls: int
     reads: int
     other: int
 
@@ -50,8 +51,8 @@ class Preview:
 
     @property
     def entries(self) -> int:
-        listed = self.membership + self.reactions + self.attachments + self.reads
-        return self.versions + listed + self.other
+        listed = self.membership + self.reactions + self.attachments + self.calls
+        return self.versions + listed + self.reads + self.other
 
 
 def preview_export(officer: User, scope: Scope) -> Preview:
@@ -73,6 +74,7 @@ def preview_export(officer: User, scope: Scope) -> Preview:
         membership=number(view("membership")),
         reactions=number(view("reactions")),
         attachments=number(view("attachments")),
+        calls=number(view("calls")),
         reads=number(view("reads")),
         other=sum(counted.values()),
     )

@@ -205,7 +205,7 @@ def _counts(counts: dict[str, int]) -> list[tuple[str, int]]:
         "membership": "Changes of membership",
         "reactions": "Reactions",
         "attachments": "Files",
-        "calls": "Voice calls",
+        "calls": "Events of voice calls",
         "holds": "Legal holds",
         "reads": "Privileged looks",
         "entries": "Entries of the trail",
