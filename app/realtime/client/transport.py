@@ -1,0 +1,71 @@
+"""The WebSocket itself, so that tests can put another thing in its place."""
+
+from typing import Protocol
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin, Subprotocol
+
+from app.realtime.protocol import VERSION
+
+ABNORMAL = 1006
+CLOSE_SECONDS = 2.0
+
+
+class Closed(Exception):
+    """The socket is closed; `code` is the other side's, or 1006."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Transport(Protocol):
+    """What a connection needs of a socket. `send` and `receive` raise Closed."""
+
+    async def send(self, frame: str) -> None: ...
+
+    async def receive(self) -> str | bytes: ...
+
+    async def close(self) -> None: ...
+
+
+class WebSocket:
+    """A real one, in both directions without compression and without pings of its own."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    @classmethod
+    async def open(cls, url: str, origin: str | None = None) -> "WebSocket":
+        """Raises OSError, or an exception of websockets that is one of HANDSHAKE_FAILURES."""
+        return cls(
+            await connect(
+                url,
+                subprotocols=[Subprotocol(VERSION)],
+                origin=Origin(origin) if origin else None,
+                compression=None,
+                proxy=None,
+                ping_interval=None,
+                close_timeout=CLOSE_SECONDS,
+            )
+        )
+
+    async def send(self, frame: str) -> None:
+        try:
+            await self._socket.send(frame)
+        except ConnectionClosed as closed:
+            raise _closed(closed) from None
+
+    async def receive(self) -> str | bytes:
+        try:
+            return await self._socket.recv()
+        except ConnectionClosed as closed:
+            raise _closed(closed) from None
+
+    async def close(self) -> None:
+        await self._socket.close()
+
+
+def _closed(closed: ConnectionClosed) -> Closed:
+    return Closed(closed.rcvd.code if closed.rcvd else ABNORMAL)
