@@ -17,8 +17,9 @@ from app.chat import consumers as chat
 from app.chat.streams import open_bodies
 from app.errors import NotFound, Unauthenticated
 from app.realtime.gateway import Backend, Gateway
-from app.realtime.protocol import AnyCommand, SendData
+from app.realtime.protocol import AnyCommand, SendData, VoiceCommand
 from app.realtime.services import Principal
+from app.voice import consumers as voice
 
 
 def _users(principals: Collection[Principal]) -> dict[UUID, User]:
@@ -29,7 +30,8 @@ def _execute(principal: Principal, command: AnyCommand) -> Struct:
     user = _users([principal]).get(principal.user)
     if user is None:
         raise Unauthenticated
-    return chat.execute(user, principal.whence, command)
+    answering = voice if isinstance(command, VoiceCommand) else chat
+    return answering.execute(user, principal.whence, command)
 
 
 def _send_many(sends: Sequence[tuple[Principal, SendData]]) -> Sequence[Struct | Exception]:

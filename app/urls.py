@@ -7,6 +7,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/", include("app.accounts.urls")),
     path("api/", include("app.chat.urls")),
+    path("api/", include("app.voice.urls")),
     path("api/compliance/", include("app.compliance.urls")),
     path("api/audit/", include("app.compliance.log.urls")),
     path("", include("app.web.urls")),

@@ -29,6 +29,8 @@ class Permission(StrEnum):
     """Join a conversation that is public in the organization."""
     MESSAGES_SEND = "messages:send"
     """Write in conversations that one belongs to."""
+    CALLS_JOIN = "calls:join"
+    """Take part in calls of conversations that one belongs to."""
     TRAIL_READ = "trail:read"
     """Read the audit trail of the organization."""
     EXPORTS_READ = "exports:read"
@@ -51,6 +53,7 @@ _EVERYONE: Final = frozenset(
         Permission.CONVERSATIONS_CREATE,
         Permission.CONVERSATIONS_JOIN,
         Permission.MESSAGES_SEND,
+        Permission.CALLS_JOIN,
     }
 )
 

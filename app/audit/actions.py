@@ -134,6 +134,28 @@ class Action(StrEnum):
     ATTACHMENT_DELETED = "attachment:deleted"
     """A file was deleted: it was never sent, or its key had been destroyed."""
 
+    # calls
+    CALL_STARTED = "call:started"
+    """The first person joined the voice room of a conversation."""
+    CALL_ENDED = "call:ended"
+    """The last person left the voice room of a conversation."""
+    CALL_JOINED = "call:joined"
+    """Somebody joined a call; the entry commits to what their device announced."""
+    CALL_RESUMED = "call:resumed"
+    """Somebody came back to their place in a call over another connection."""
+    CALL_LEFT = "call:left"
+    """Somebody's stay in a call ended; the entry says why, and how their connections were."""
+    CALL_KICKED = "call:kicked"
+    """A host put somebody out of a call."""
+    CALL_MOVED = "call:moved"
+    """A host sent somebody on to the call of another conversation."""
+    CALL_MUTED = "call:muted"
+    """Somebody's microphone was muted, by themselves or a host."""
+    CALL_UNMUTED = "call:unmuted"
+    """Somebody unmuted their microphone."""
+    CALL_SHARED = "call:shared"
+    """Somebody began or ended sending their screen or camera."""
+
     # officers
     TRAIL_READ = "trail:read"
     """The trail was looked at."""

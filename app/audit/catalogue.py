@@ -46,6 +46,7 @@ _BY_SUBJECT: Mapping[str, tuple[Cause, ...]] = {
     "message": (Cause.MEMBER,),
     "reaction": (Cause.MEMBER,),
     "attachment": (Cause.MEMBER,),
+    "call": (Cause.MEMBER,),
     "search": (Cause.MEMBER,),
     "trail": (Cause.OFFICER,),
     "names": (Cause.OFFICER,),
@@ -72,6 +73,8 @@ _BY_ACTION: Mapping[Action, tuple[Cause, ...]] = {
     Action.ERASURE_DONE: (Cause.SYSTEM,),
     Action.ERASURE_STOPPED: (Cause.SYSTEM,),
     Action.ATTACHMENT_DELETED: (Cause.MEMBER, Cause.SYSTEM),
+    Action.CALL_ENDED: (Cause.MEMBER, Cause.SYSTEM),
+    Action.CALL_LEFT: (Cause.MEMBER, Cause.SYSTEM),
 }
 
 

@@ -30,6 +30,11 @@ def user_stream(user: UUID) -> str:
     return f"user:{user}"
 
 
+def voice_stream(conversation: UUID) -> str:
+    """Return the name of the stream of a conversation's voice room."""
+    return f"voice:{conversation}"
+
+
 @dataclass(frozen=True, slots=True)
 class Reserved:
     """Offsets `first` to `first + count - 1` of a stream: ours, if this transaction commits."""

@@ -9,10 +9,13 @@ from app.settings.env import (
     bucket_urls,
     database_role,
     env,
+    ice_urls,
     key_bytes,
     key_provider,
     key_text,
     kms_key,
+    livekit_secret,
+    livekit_url,
     long_text,
     loopback,
     mail_server,
@@ -22,6 +25,7 @@ from app.settings.env import (
     redis_url,
     some_words,
     storage_url,
+    turn_secret,
     witness_pairs,
     words,
 )
@@ -116,6 +120,22 @@ ATTACHMENT_STORAGE = env.optional(
 # One part of an upload stays in memory under ASGI too: no plaintext in temporary files.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 
+# Calls: how many a room holds, and what helps media through firewalls. docs/voice.md.
+VOICE_MESH_CAPACITY = env.optional("VOICE_MESH_CAPACITY", natural, default=8)
+STUN_URLS: list[str] = env.optional("STUN_URLS", ice_urls, default=[])
+TURN_URLS: list[str] = env.optional("TURN_URLS", ice_urls, default=[])
+TURN_SECRET = ""
+if TURN_URLS:
+    TURN_SECRET = env.required("TURN_SECRET", turn_secret, why="coturn's static-auth-secret")
+# For calls that a mesh cannot carry: docs/voice.md. Without it they end at a mesh's size.
+LIVEKIT_URL = env.optional("LIVEKIT_URL", livekit_url, default="")
+LIVEKIT_API_KEY = LIVEKIT_API_SECRET = ""
+if LIVEKIT_URL:
+    LIVEKIT_API_KEY = env.required("LIVEKIT_API_KEY", str, why="LIVEKIT_URL needs it")
+    LIVEKIT_API_SECRET = env.required(
+        "LIVEKIT_API_SECRET", livekit_secret, why="at least 32 characters; LIVEKIT_URL needs it"
+    )
+
 INSTALLED_APPS = [
     "daphne",
     "django.contrib.auth",
@@ -134,6 +154,7 @@ INSTALLED_APPS = [
     "app.encryption",
     "app.accounts",
     "app.chat",
+    "app.voice",
     "app.compliance",
     "app.web",
 ]
@@ -238,13 +259,15 @@ SIMPLE_JWT = {
     "USER_ID_CLAIM": "sub",
 }
 
+# Its client asks by HTTPS why a socket was refused.
+_SFU_SOURCES = [LIVEKIT_URL, LIVEKIT_URL.replace("ws", "http", 1)] if LIVEKIT_URL else []
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
         "script-src": [SELF],
         "style-src": [SELF],
         "img-src": [SELF, "data:", "blob:"],
-        "connect-src": [SELF],
+        "connect-src": [SELF, *_SFU_SOURCES],
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
@@ -274,6 +297,7 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-accounts": {"task": "accounts.tidy", "schedule": 3600},
     "tidy-attachments": {"task": "chat.tidy_attachments", "schedule": 3600},
     "work-on-search-indexes": {"task": "chat.work_on_search_indexes", "schedule": 60},
+    "sweep-voice-rooms": {"task": "voice.sweep", "schedule": 5, "options": {"expires": 5}},
     "prune-streams": {"task": "realtime.prune", "schedule": 3600},
 }
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -217,6 +217,39 @@ def mail_server(value: str) -> dict[str, Any]:
     }
 
 
+def ice_urls(value: str) -> list[str]:
+    """`stun:host:port` or `turn:host:port?transport=udp`, several separated by commas (RFC 7065)."""
+    found = some_words(value)
+    if any(not re.fullmatch(r"(stuns?|turns?):[^\s/]+", url) for url in found):
+        raise ValueError("not the address of a STUN or TURN server")
+    return found
+
+
+def turn_secret(value: str) -> str:
+    """At least 32 characters, the same as coturn's `static-auth-secret`."""
+    if len(value) < 32:
+        raise ValueError("too short")
+    return value
+
+
+def livekit_url(value: str) -> str:
+    """`wss://host`, where clients connect to and our calls of its API go (`ws://` on loopback)."""
+    parts = urlsplit(value)
+    near = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("not the address of a LiveKit")
+    if parts.scheme != "wss" and not (near and parts.scheme == "ws"):
+        raise ValueError("not encrypted")
+    return value.rstrip("/")
+
+
+def livekit_secret(value: str) -> str:
+    """At least 32 characters, as LiveKit itself wants them (RFC 7518, 3.2)."""
+    if len(value) < 32:
+        raise ValueError("too short")
+    return value
+
+
 def postgresql(value: str) -> dict[str, Any]:
     """`postgres://user:password@host:port/database`: PostgreSQL is the one engine there is."""
     database = dict(dj_database_url.parse(value))

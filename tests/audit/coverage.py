@@ -76,6 +76,13 @@ OPS: dict[str, set[str]] = {
     "edit": {"message:edited"},
     "delete": {"message:deleted"},
     "react": {"reaction:added", "reaction:removed"},
+    "voice.join": {"call:started", "call:joined", "call:left", "call:ended"},
+    "voice.resume": {"call:resumed"},
+    "voice.leave": {"call:left", "call:ended"},
+    "voice.mute": {"call:muted", "call:unmuted"},
+    "voice.share": {"call:shared"},
+    "voice.kick": {"call:kicked", "call:left", "call:ended"},
+    "voice.move": {"call:moved", "call:left", "call:ended"},
 }
 JOBS: dict[str, set[str]] = {
     "audit.heartbeat": {"log:heartbeat"},
@@ -86,6 +93,7 @@ JOBS: dict[str, set[str]] = {
     "compliance.resume_exports": {"export:failed"},
     "compliance.expire_exports": {"export:deleted"},
     "compliance.reconcile": {"content:verified", "content:verification_failed"},
+    "voice.sweep": {"call:left", "call:ended"},
     "compliance.erase": {"erasure:done", "erasure:stopped", "data_key:destroyed"},
 }
 COMMANDS: dict[str, set[str]] = {
@@ -114,6 +122,10 @@ WITHOUT_ENTRY: dict[str, str] = {
     "op unsub": "undoes sub",
     "op read": _POSITION,
     "op typing": "is kept nowhere",
+    "op voice.renew": "a sign of life; that it stays away too long is call:left",
+    "op voice.ice": "credentials that live for ten minutes, for somebody whose call:joined is there",
+    "op voice.signal": "is handed on and kept nowhere; who may is call:joined",
+    "op voice.report": "added up, and part of call:left",
     "op ping": "is kept nowhere",
     "job audit.check_receipts": "only asks",
     "command audit_receipts": "only asks",

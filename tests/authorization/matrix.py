@@ -81,6 +81,8 @@ API = [
         {"id": "00000000-0000-4000-8000-000000000001", "body": "let me in"},
     ),
     Row("POST", "api/conversations/<uuid:conversation>/read", HIDDEN, {"offset": 1}),
+    Row("GET", "api/conversations/<uuid:conversation>/voice", HIDDEN),
+    Row("GET", "api/conversations/<uuid:conversation>/calls", HIDDEN),
     Row("GET", "api/messages/<uuid:message>", HIDDEN),
     Row("PATCH", "api/messages/<uuid:message>", HIDDEN, {"body": "changed", "revision": 1}),
     Row("DELETE", "api/messages/<uuid:message>", HIDDEN),

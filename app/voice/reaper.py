@@ -1,0 +1,22 @@
+"""The loop in each gateway process that sweeps the rooms; of all of them one does, each time."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from app.voice import services
+
+logger = logging.getLogger(__name__)
+
+SECONDS = (1.5, 2.5)
+
+
+async def run(in_thread: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+    """Sweep until cancelled; whatever fails is tried again the next time."""
+    while True:
+        await asyncio.sleep(random.uniform(*SECONDS))  # noqa: S311 - spreads load
+        try:
+            await in_thread(services.sweep)
+        except Exception as error:
+            logger.warning("sweep_failed", extra={"error": type(error).__name__})

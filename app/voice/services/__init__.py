@@ -1,0 +1,22 @@
+"""Every write of voice: one transaction each, with rows, events and entries of the trail."""
+
+from app.voice.services.hosts import kick, move, mute
+from app.voice.services.leasing import expire, renew_many, revoke, sweep
+from app.voice.services.places import ice, join, leave, resume, share
+from app.voice.services.reports import report
+
+__all__ = [
+    "expire",
+    "ice",
+    "join",
+    "kick",
+    "leave",
+    "move",
+    "mute",
+    "renew_many",
+    "report",
+    "resume",
+    "revoke",
+    "share",
+    "sweep",
+]

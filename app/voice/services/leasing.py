@@ -1,0 +1,139 @@
+"""Keeping leases, and putting out of rooms who gave no sign of life or may not stay.
+
+Whoever sees it may do it: the rows decide, once, under their locks.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from uuid import UUID
+
+from django.db import DatabaseError, transaction
+
+from app.accounts.access import live_sessions
+from app.audit.context import SYSTEM, Origin, acting_from
+from app.errors import DomainError, StaleGeneration
+from app.voice import access, leases, rooms
+from app.voice.access import Living
+from app.voice.leases import Away, Holder, Reading, Turn
+from app.voice.models import Participant
+from app.voice.services.writing import Writer, limits, lock
+
+logger = logging.getLogger(__name__)
+
+SWEEP_MS = 1_500
+"""A sweep is due this long after the last one; each process asks about every 2 seconds."""
+
+GAP_MS = 8_000
+"""After so long without a sweep Redis was away, or all of us: renewals were lost, nobody is
+blamed, and every lease begins anew. A client renews every 5 seconds, so those who were alive
+when it began still had 15."""
+
+
+def renew_many(holders: Sequence[Holder]) -> list[DomainError | None]:
+    """Prolong leases, in one round trip to Redis; for each None, or why not.
+
+    What is not running there (late, or lost) is decided under the lock of its row. While Redis
+    is away the rows alone are asked, as nobody is put out meanwhile.
+    """
+    if not holders:
+        return []
+    try:
+        renewed = leases.renew(holders)
+    except Away:
+        return _judged(holders, renewed=access.present(holders))
+    late = [holder for holder, done in zip(holders, renewed, strict=True) if not done]
+    again = _regrant(late) if late else set()
+    done = {holder for holder, ok in zip(holders, renewed, strict=True) if ok}
+    return _judged(holders, renewed=done | again)
+
+
+def _judged(holders: Sequence[Holder], *, renewed: Collection[Holder]) -> list[DomainError | None]:
+    return [None if holder in renewed else StaleGeneration() for holder in holders]
+
+
+@transaction.atomic
+def _regrant(holders: Sequence[Holder]) -> set[Holder]:
+    """Grant to those of the holders who are there; returns them."""
+    there = access.present(holders, lock=True)
+    leases.grant(list(there))
+    return there
+
+
+def sweep() -> None:
+    """Put out who has left without a word, and who may not stay; mend lost leases.
+
+    To be called every two seconds by each gateway; one of them has its turn.
+    """
+    with acting_from(Origin(request_id="voice-sweep", method="job")):
+        try:
+            turn = leases.turn(every_ms=SWEEP_MS, gap_ms=GAP_MS)
+            reading = leases.read() if turn is not Turn.NOT_YET else None
+        except Away:
+            # Nobody's lease can be judged; who is no member any more leaves all the same.
+            _each(revoke, [one for one in access.living() if not one.may_stay])
+            return
+        if reading is not None:
+            _sweep(reading, after_a_gap=turn is Turn.AFTER_A_GAP)
+
+
+def _sweep(reading: Reading, *, after_a_gap: bool) -> None:
+    living = access.living()
+    there = {one.pid for one in living}
+    leases.drop([(pid, had.gen) for pid, had in reading.leases.items() if pid not in there])
+    missing = [one for one in living if after_a_gap or reading.lost(one.pid, one.gen)]
+    if missing:
+        _regrant([Holder(one.pid, one.gen, one.user) for one in missing])
+    signed_out = _signed_out(reading)
+    _each(revoke, [one for one in living if not one.may_stay or (one.pid, one.gen) in signed_out])
+    if not after_a_gap:
+        _each(expire, [one for one in living if reading.ended(one.pid, one.gen)])
+
+
+def _signed_out(reading: Reading) -> set[tuple[UUID, int]]:
+    """Whose lease was last renewed from a session that has ended."""
+    sessions = {UUID(lease.session) for lease in reading.leases.values() if lease.session}
+    live = {str(session) for session in live_sessions(sessions)} if sessions else set()
+    return {
+        (pid, lease.gen)
+        for pid, lease in reading.leases.items()
+        if lease.session and lease.session not in live
+    }
+
+
+def _each(put_out: Callable[[UUID, int], None], found: Collection[Living]) -> None:
+    """One transaction each: who cannot be put out now keeps nobody else in."""
+    for one in found:
+        try:
+            put_out(one.pid, one.gen)
+        except (Away, DatabaseError) as error:
+            logger.warning("sweep_put_off", extra={"error": type(error).__name__})
+
+
+@transaction.atomic
+def expire(pid: UUID, gen: int) -> None:
+    """Put out whose lease has run out, unless they were faster. Raises Away."""
+    row = _locked(pid)
+    # Asked again under the row's lock: a late renewal is granted under it, or refused after us.
+    if row is not None and leases.read([pid]).ended(pid, gen):
+        house = access.house([row.conversation_id], pid)
+        writer = Writer(row.conversation.organization_id, SYSTEM)
+        writer.write(rooms.expire(house, pid, gen, limits()))
+
+
+@transaction.atomic
+def revoke(pid: UUID, gen: int) -> None:
+    """Put out who may not be there any more; nothing happens to a later generation."""
+    row = _locked(pid)
+    if row is not None:
+        house = access.house([row.conversation_id], pid)
+        writer = Writer(row.conversation.organization_id, SYSTEM)
+        writer.write(rooms.revoke(house, pid, gen, limits()))
+
+
+def _locked(pid: UUID) -> Participant | None:
+    """The row and its room, locked, if they are there; in the order of all others: room first."""
+    found = access.there(pid)
+    if found is not None:
+        lock([found.conversation_id])
+        found = access.there(pid, lock=True)
+    return found

@@ -1,0 +1,209 @@
+"""Turns the changes of a room into rows, events and entries of the trail: all or nothing."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from app.audit.actions import Action
+from app.audit.context import Actor
+from app.audit.leaves import timestamp
+from app.audit.services import Target, record
+from app.realtime import services as realtime
+from app.realtime.log import ensure_streams
+from app.realtime.services import user_stream, voice_stream
+from app.voice import leases, rooms
+from app.voice.models import Call, Connection, Participant
+from app.voice.rooms import Change, Identity, Limits, Place
+
+
+def limits() -> Limits:
+    """How large a room may be here."""
+    return Limits(capacity=settings.VOICE_MESH_CAPACITY)
+
+
+def lock(conversations: Collection[UUID], *, person: UUID | None = None) -> None:
+    """Let nobody else change these rooms, nor append to the person's stream, until the commit.
+
+    The rows of the streams are the locks: whatever changes a room emits into its stream.
+    """
+    names = [voice_stream(conversation) for conversation in conversations]
+    if person is not None:
+        names.append(user_stream(person))
+    ensure_streams(names)
+    realtime.lock(names)
+
+
+@dataclass
+class Writer:
+    """Writes changes in the rooms of one organization, made by `actor`, at `at`."""
+
+    organization: UUID
+    actor: Actor
+    at: datetime = field(default_factory=timezone.now)
+    _calls: dict[UUID, UUID] = field(default_factory=dict)
+    _gone: list[tuple[UUID, int]] = field(default_factory=list)
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Inside a transaction, after `lock`."""
+        for change in changes:
+            self._write(change)
+        # Still under the lock: no renewal finds a lease of somebody who is gone.
+        leases.drop(self._gone)
+
+    def _write(self, change: Change) -> None:
+        match change:
+            case rooms.Opened(conversation):
+                call = Call.objects.create(conversation_id=conversation, started_at=self.at)
+                self._record_call(Action.CALL_STARTED, call.pk, conversation)
+            case rooms.Closed(conversation):
+                call_id = self._call(conversation)
+                Call.objects.filter(pk=call_id).update(ended_at=self.at)
+                self._record_call(Action.CALL_ENDED, call_id, conversation)
+                del self._calls[conversation]
+            case rooms.Joined(place):
+                self._insert(place)
+                self._record(Action.CALL_JOINED, place, after=_announced(place))
+            case rooms.Resumed(place):
+                given = {"fingerprint": place.identity.fingerprint}
+                self._update(place, gen=place.gen, signature=place.identity.signature, **given)
+                self._record(Action.CALL_RESUMED, place, after=_announced(place))
+            case rooms.Left(place, reason, by):
+                self._update(place, left_at=self.at, reason=reason, by=by)
+                self._gone.append((place.pid, place.gen))
+                if reason == "kicked":
+                    self._record(Action.CALL_KICKED, place)
+                self._record(Action.CALL_LEFT, place, parameters=_outcome(place, reason, by))
+            case rooms.Changed(before, place):
+                self._change(before, place)
+            case rooms.Summoned(place, conversation):
+                self._record(Action.CALL_MOVED, place, parameters={"to": str(conversation)})
+            case rooms.HandedOver():
+                pass  # tells clients what follows from the size
+        self._emit(change)
+
+    def _call(self, conversation: UUID) -> UUID:
+        """The call that is on; its room is locked, so nobody else ends or begins one."""
+        if conversation not in self._calls:
+            found = Call.objects.only("pk").get(conversation=conversation, ended_at=None)
+            self._calls[conversation] = found.pk
+        return self._calls[conversation]
+
+    def _insert(self, place: Place) -> None:
+        Participant.objects.create(
+            pid=place.pid,
+            call_id=self._call(place.conversation),
+            conversation_id=place.conversation,
+            user_id=place.user,
+            device=place.device,
+            joined_at=self.at,
+            muted=place.muted,
+            key=place.identity.key,
+            fingerprint=place.identity.fingerprint,
+            signature=place.identity.signature,
+        )
+
+    def _update(self, place: Place, **values: Any) -> None:
+        Participant.objects.filter(pid=place.pid).update(**values)
+
+    def _change(self, before: Place, place: Place) -> None:
+        sent = {"screen": place.screen, "video": place.video}
+        self._update(place, muted=place.muted, muted_by=place.muted_by, **sent)
+        if place.muted != before.muted:
+            action = Action.CALL_MUTED if place.muted else Action.CALL_UNMUTED
+            self._record(action, place)
+        if (place.screen, place.video) != (before.screen, before.video):
+            self._record(Action.CALL_SHARED, place, after=sent)
+
+    def _emit(self, change: Change) -> None:
+        conversation = _where(change)
+        event = rooms.event(change, call=self._call_of(change), at=timestamp(self.at))
+        if event is None:
+            return
+        if isinstance(change, rooms.Summoned):
+            realtime.emit(user_stream(change.place.user), event)
+        else:
+            realtime.emit(voice_stream(conversation), event)
+
+    def _call_of(self, change: Change) -> UUID:
+        return self._call(_where(change)) if isinstance(change, rooms.Joined) else UUID(int=0)
+
+    def _record(self, action: Action, place: Place, **more: Any) -> None:
+        """An entry about a participant; their call stands with it as what they belong to."""
+        record(
+            action,
+            organization=self.organization,
+            actor=self.actor,
+            target=Target("participant", str(place.pid), str(self._call(place.conversation))),
+            scope=place.conversation,
+            **{
+                **more,
+                "parameters": {
+                    "user": str(place.user),
+                    "device": str(place.device),
+                    "gen": place.gen,
+                    **more.get("parameters", {}),
+                },
+            },
+        )
+
+    def _record_call(self, action: Action, call: UUID, conversation: UUID) -> None:
+        record(
+            action,
+            organization=self.organization,
+            actor=self.actor,
+            target=Target("call", str(call), str(conversation)),
+            scope=conversation,
+        )
+
+
+def _where(change: Change) -> UUID:
+    match change:
+        case rooms.Opened(where) | rooms.Closed(where) | rooms.HandedOver(conversation=where):
+            return where
+        case _:
+            return change.place.conversation
+
+
+def _announced(place: Place) -> dict[str, Any]:
+    return {"muted": place.muted, "identity": identity_hash(place.identity)}
+
+
+def identity_hash(identity: Identity) -> str:
+    """SHA-256, in hex, of what a device announced: key, fingerprint, signature, a line each."""
+    lines = (identity.key, identity.fingerprint, identity.signature)
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+
+
+def _outcome(place: Place, reason: str, by: UUID | None) -> dict[str, Any]:
+    found = Connection.objects.filter(participant=place.pid).order_by("peer")
+    return {
+        "reason": reason,
+        "by": str(by) if by else None,
+        "connections": [quality(row) for row in found],
+    }
+
+
+def quality(row: Connection) -> dict[str, Any]:
+    """How a connection was: loss in parts per million, times in microseconds."""
+    return {
+        "peer": str(row.peer),
+        "candidate": row.candidate,
+        "reports": row.reports,
+        "loss_ppm": _figures(row, "loss"),
+        "jitter_us": _figures(row, "jitter"),
+        "rtt_us": _figures(row, "rtt"),
+    }
+
+
+def _figures(row: Connection, name: str) -> dict[str, int]:
+    return {
+        "last": getattr(row, f"{name}_last"),
+        "worst": getattr(row, f"{name}_worst"),
+        "mean": getattr(row, f"{name}_sum") // max(1, row.reports),
+    }

@@ -1,0 +1,8 @@
+from django.urls import path
+
+from app.voice import views
+
+urlpatterns = [
+    path("conversations/<uuid:conversation>/voice", views.RoomView.as_view(), name="voice"),
+    path("conversations/<uuid:conversation>/calls", views.CallsView.as_view(), name="calls"),
+]
