@@ -77,6 +77,7 @@ def test_each_missing_value_alone_is_enough_to_refuse_and_nothing_else_is_named(
         ("SECRET_KEY", "short"),
         ("JWT_SIGNING_KEY", "short"),
         ("FIELD_ENCRYPTION_KEY", "not base64!"),
+        ("LIVEKIT_URL", "ws://livekit.example.org"),
         ("AUDIT_PSEUDONYM_KEY", "dG9vIHNob3J0"),
         ("BLIND_INDEX_KEY", "QUJD"),
         ("DATABASE_URL", "sqlite:///:memory:"),
@@ -92,6 +93,19 @@ def test_a_malformed_value_is_named_and_never_echoed(name: str, value: str) -> N
     assert f"{name} is malformed" in said
     assert value not in said
     assert "very-secret" not in said
+
+
+def test_an_sfu_without_its_key_and_a_good_secret_is_refused() -> None:
+    given = {"LIVEKIT_URL": "wss://livekit.example.org", "LIVEKIT_API_KEY": "APIx"}
+    complete = production_environment() | given
+    missing, short, enough = _start(
+        complete,
+        complete | {"LIVEKIT_API_SECRET": "x" * 31},
+        complete | {"LIVEKIT_API_SECRET": "x" * 32},
+    )
+    assert "LIVEKIT_API_SECRET is missing" in missing
+    assert "LIVEKIT_API_SECRET is malformed" in short
+    assert enough == ""
 
 
 def test_the_deployment_checks_are_clean() -> None:
