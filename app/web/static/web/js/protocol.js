@@ -16,6 +16,7 @@ export const TYPING_SECONDS = 3;
 export const Code = Object.freeze({
   INTERNAL: 100, UNAUTHENTICATED: 101, DENIED: 103, NOT_FOUND: 104, CONFLICT: 105,
   BAD_REQUEST: 107, TICKET_EXPIRED: 109, RATE: 111, UNRECOVERABLE: 112,
+  ROOM_FULL: 120, STALE_GENERATION: 122,
 });
 
 export const Close = Object.freeze({
@@ -85,4 +86,9 @@ export function conversationStream(conversation) {
 /** @param {string} user */
 export function userStream(user) {
   return `user:${user}`;
+}
+
+/** @param {string} conversation whose room it is */
+export function voiceStream(conversation) {
+  return `voice:${conversation}`;
 }

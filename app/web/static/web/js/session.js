@@ -10,6 +10,7 @@ import { newId } from './ids.js';
 import { Outbox } from './outbox.js';
 import { Close, Code, Refused, conversationStream, encode, fits, userStream } from './protocol.js';
 import { Store } from './store.js';
+import { Calls } from './voice/calls.js';
 import { Streams } from './streams.js';
 import { PAGE, Timeline } from './timeline.js';
 import { Uploads } from './uploads.js';
@@ -26,11 +27,12 @@ const KEPT_WHEN_LEFT = 150;
  * @property {() => Parley.SocketLike} openSocket
  * @property {Parley.KeyValue} storage
  * @property {Parley.Clock} [clock]
+ * @property {Partial<Parley.Voice.CallOptions>} [calls] a test's own engine and devices
  */
 
 export class Session {
   /** @param {Options} options */
-  constructor({ me, api, openSocket, storage, clock = systemClock }) {
+  constructor({ me, api, openSocket, storage, clock = systemClock, calls = {} }) {
     this.me = me;
     this.api = api;
     this.clock = clock;
@@ -62,6 +64,10 @@ export class Session {
       onLost: (name) => void this.#reload(name),
       onFresh: (name) => { if (name === userStream(me.id)) void this.#loadLists(); },
       onRefused: (name, code) => { if (code === Code.NOT_FOUND) void this.#loadLists(); },
+    });
+    this.calls = new Calls({
+      me, api, clock, storage, streams: this.streams, ...calls,
+      request: (op, d) => this.connection.request(op, d), online: () => this.connection.ready,
     });
     this.uploads = new Uploads({
       clock, newId,
@@ -111,6 +117,7 @@ export class Session {
     const before = this.active.value;
     if (before && before !== conversation) this.timelines.get(before)?.trim(KEPT_WHEN_LEFT);
     this.active.value = conversation;
+    this.calls.watch(conversation);
     if (warm && conversation && this.store.conversation(conversation)?.member) void this.warm(conversation);
   }
 
@@ -162,6 +169,7 @@ export class Session {
 
   /** @param {string} id */
   #gone(id) {
+    this.calls.removed(id);
     this.streams.leave(conversationStream(id));
     this.timelines.delete(id);
     this.store.dropConversation(id);
@@ -171,7 +179,11 @@ export class Session {
 
   /** @param {Parley.ConnectionState} state */
   #connectionChanged(state) {
-    if (state.phase !== 'ready' && state.phase !== 'connecting') this.streams.disconnected();
+    if (state.phase !== 'ready' && state.phase !== 'connecting') {
+      this.streams.disconnected();
+      this.calls.disconnected();
+    }
+    if (state.phase === 'stopped' && this.calls.room.place.value) this.calls.room.over('revoked', null);
     this.link.value = state;
   }
 
@@ -182,6 +194,7 @@ export class Session {
     if (first && this.timeline(first).status.value === 'error') void this.warm(first);
     this.outbox.flush();
     this.uploads.resume();
+    this.calls.connected();
     for (const [conversation, offset] of this.unsentReads) void this.sendRead(conversation, offset);
   }
 
@@ -230,6 +243,7 @@ export class Session {
   /** @param {Parley.EventFrame} frame */
   #happened(frame) {
     if (frame.s === userStream(this.me.id)) return this.#mine(frame);
+    if (frame.s.startsWith('voice:')) return this.calls.happened(frame);
     const id = frame.s.slice('conversation:'.length);
     batch(() => {
       for (const timeline of this.timelines.values()) {
@@ -263,8 +277,10 @@ export class Session {
     else if (t === 'conversation.removed') {
       this.streams.leave(conversationStream(d.conversation));
       this.timelines.delete(d.conversation);
+      this.calls.removed(d.conversation);
       void this.refreshConversation(d.conversation);
-    } else if (t === 'read.moved') this.store.readMoved(d.conversation, d.offset, d.unread);
+    } else if (t === 'voice.summoned') this.calls.summoned(d);
+    else if (t === 'read.moved') this.store.readMoved(d.conversation, d.offset, d.unread);
   }
 
   /** @param {string} id */
@@ -280,6 +296,7 @@ export class Session {
         this.streams.follow(name, null);
         return;
       }
+      if (name.startsWith('voice:')) return this.calls.reload(name);
       const id = name.slice('conversation:'.length);
       const conversation = await this.refreshConversation(id);
       if (!conversation?.member) return;

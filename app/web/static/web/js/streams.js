@@ -46,6 +46,19 @@ export class Streams {
     this.#enqueue(name);
   }
 
+  /**
+   * The server has subscribed this socket by itself, from `position` on.
+   * @param {string} name
+   * @param {Parley.Position} position
+   * @returns {boolean} false when we have more than that already
+   */
+  placed(name, position) {
+    const known = this.streams.get(name)?.position;
+    const ahead = known?.epoch === position.epoch && known.offset > position.offset;
+    this.streams.set(name, { position: ahead ? known : position, state: 'live' });
+    return !ahead;
+  }
+
   /** @param {string} name */
   leave(name) {
     if (!this.streams.delete(name) || !this.connected) return;

@@ -60,6 +60,16 @@ declare namespace Parley {
   }
   interface Boot { me: Me }
 
+  interface Participant {
+    pid: string; gen: number; user: string; device: string; at: string; muted: boolean; muted_by: string | null;
+    screen: boolean; video: boolean; key: string; fingerprint: string; signature: string;
+  }
+  interface Ice { servers: { urls: string[]; username: string; credential: string }[]; ttl: number }
+  interface VoicePlace {
+    conversation: string; call: string; pid: string; gen: number; s: string; e: string; o: number;
+    participants: Participant[]; ice: Ice; capacity: number; host: boolean; notice: string[]; lease: number; renew: number;
+  }
+
   interface DurableFrame { s: string; e: string; o: number; t: string; d: any }
   interface EphemeralFrame { s: string; t: string; d: any; e?: undefined; o?: undefined }
   type EventFrame = DurableFrame | EphemeralFrame;
@@ -127,4 +137,33 @@ declare namespace Parley {
   type Interface = import('./ui/state.js').Interface;
   type Place = import('./ui/state.js').Place;
   type App = { session: Session; ui: Interface };
+
+  namespace Voice {
+    type Api = import('./api.js').Api;
+    type Streams = import('./streams.js').Streams;
+    type Devices = typeof import('./voice/devices.js');
+    type DeviceProblem = import('./voice/devices.js').DeviceProblem;
+    type Device = import('./voice/identity.js').Device;
+    type Action = import('./voice/negotiation.js').Action;
+    type Happening = import('./voice/negotiation.js').Happening;
+    type Signal = import('./voice/negotiation.js').Signal;
+    type Kind = import('./voice/peer.js').Kind;
+    type PeerState = import('./voice/peer.js').PeerState;
+    type View = import('./voice/mesh.js').View;
+    type Grade = import('./voice/quality.js').Grade;
+    type Look = import('./voice/quality.js').Look;
+    type Measured = import('./voice/quality.js').Measured;
+    type Engine = typeof import('./voice/room.js').browserEngine;
+    type End = import('./voice/room.js').End;
+    type Quality = import('./voice/room.js').Quality;
+    type Roster = import('./voice/roster.js').Roster;
+    type CallOptions = import('./voice/calls.js').Options;
+    type RoomView = import('./voice/calls.js').RoomView;
+    type News = import('./voice/calls.js').News;
+  }
+
+  interface PastCall {
+    id: string; started_at: string; ended_at: string | null;
+    participants: { pid: string; user: string; joined_at: string; left_at: string | null; reason: string | null; by: string | null }[];
+  }
 }

@@ -1,0 +1,438 @@
+/**
+ * One's own place in a room: idle → joining → connecting → connected ⇄ reconnecting → left(reason).
+ *
+ * The place is the server's: a lease that is renewed every few seconds. A new socket takes the
+ * place up again as its next generation; whether people are heard meanwhile is another matter,
+ * and both are told as they are. What ended for another reason than one's own wish says which.
+ */
+
+import { deviceOf, fingerprints, isAnnounced, sign } from './identity.js';
+import { Mesh } from './mesh.js';
+import { newId } from '../ids.js';
+import { Code, ConnectionLost, Refused } from '../protocol.js';
+import { grade, look, measure, worst } from './quality.js';
+import { SILENT, hear } from './speaking.js';
+import { batch, computed, effect, signal } from '../../vendor/signals-core.js';
+
+const ASK_AGAIN_MS = 1_000;
+const WORD_MS = 2_000;
+/** Whose network was away for longer has to say that they are still there. */
+const COME_BACK_MS = 90_000;
+const LOOK_MS = 2_000;
+const REPORT_MS = 30_000;
+const LISTEN_MS = 200;
+
+/** @typedef {'idle' | 'joining' | 'connecting' | 'connected' | 'reconnecting' | 'left'} Phase */
+/** @typedef {{measured: Parley.Voice.Measured, grade: Parley.Voice.Grade}} Quality */
+/** @typedef {{reason: string, by: string | null, conversation: string}} End */
+
+/** The browser's part of a call, which a test replaces. */
+export const browserEngine = {
+  /** @param {any} configuration @returns {any} */
+  connect: (configuration) => new RTCPeerConnection(configuration),
+  /** @returns {Promise<any>} */
+  certificate: () => RTCPeerConnection.generateCertificate(/** @type {any} */ ({ name: 'ECDSA', namedCurve: 'P-256' })),
+};
+
+/** A certificate's fingerprint, from a description: not every browser tells it otherwise. @param {typeof browserEngine} engine @param {any} certificate */
+async function fingerprintOf(engine, certificate) {
+  const connection = engine.connect({ certificates: [certificate] });
+  try {
+    connection.addTransceiver('audio');
+    const [fingerprint] = fingerprints((await connection.createOffer()).sdp);
+    if (!fingerprint || !isAnnounced(`a=fingerprint:sha-256 ${fingerprint}`, fingerprint)) throw new Error('This browser names no SHA-256 fingerprint.');
+    return fingerprint;
+  } finally {
+    connection.close();
+  }
+}
+
+/**
+ * @typedef {object} Options
+ * @property {Parley.Me} me
+ * @property {(op: string, d: object) => Promise<any>} request
+ * @property {() => boolean} online whether there is a connection to the server
+ * @property {(place: Parley.VoicePlace, fresh: boolean) => void} onPlace the mesh is to be told who is there
+ * @property {() => Promise<Parley.Voice.Device>} [device]
+ * @property {typeof browserEngine} [engine]
+ * @property {Parley.Clock} clock
+ */
+
+export class Room {
+  /** @param {Options} options */
+  constructor(options) {
+    this.options = options;
+    this.clock = options.clock;
+    this.engine = options.engine ?? browserEngine;
+    this.device = options.device ?? (() => deviceOf(options.me.id));
+    this.place = signal(/** @type {Parley.VoicePlace | null} */ (null));
+    this.joining = signal(/** @type {string | null} */ (null));
+    this.end = signal(/** @type {End | null} */ (null));
+    /** Since when the server does not know of us on this socket, in milliseconds; 0 when it does. */
+    this.unseated = signal(0);
+    this.reached = signal(false);
+    this.mesh = signal(/** @type {Mesh | null} */ (null));
+    this.muted = signal(false);
+    this.mutedBy = signal(/** @type {string | null} */ (null));
+    this.qualities = signal(/** @type {Map<string, Quality>} */ (new Map()));
+    this.speaking = signal(/** @type {Set<string>} */ (new Set()));
+    /** @type {Map<string, Parley.Voice.Look>} */
+    this.looks = new Map();
+    /** @type {Map<string, {speaking: boolean, until: number}>} */
+    this.voices = new Map();
+    /** @type {Record<string, any>} */
+    this.tracks = { sound: null, camera: null, screen: null };
+    /** @type {Map<string, Parley.Voice.Look>} as of the last report */
+    this.told = new Map();
+    this.relayOnly = false;
+    this.lastPid = '';
+    /** @type {{fingerprint: string, certificate: any, device: Parley.Voice.Device} | null} */
+    this.announced = null;
+    /** What was asked and not answered: asked again as it was, it changes nothing twice. @type {any} */
+    this.asked = null;
+    this.serial = 0;
+    /** @type {Record<string, any>} */
+    this.timers = {};
+    this.conversation = computed(() => this.place.value?.conversation ?? this.joining.value);
+    this.phase = computed(() => this.#phase());
+    effect(() => { if (this.place.value && this.#heard() > 0) this.reached.value = true; });
+  }
+
+  /** @returns {Phase} */
+  #phase() {
+    const place = this.place.value;
+    if (!place) return this.joining.value ? 'joining' : this.end.value ? 'left' : 'idle';
+    if (this.unseated.value) return 'reconnecting';
+    const others = this.mesh.value?.views.value.size ?? 0;
+    if (others === 0 || this.#heard() > 0) return 'connected';
+    return this.reached.value ? 'reconnecting' : 'connecting';
+  }
+
+  #heard() {
+    return [...this.mesh.value?.views.value.values() ?? []].filter((view) => view.state === 'connected').length;
+  }
+
+  /** What is sent of a kind; tracks may be given before joining. @param {Parley.Voice.Kind} kind @param {any} track */
+  give(kind, track) {
+    this.tracks[kind] = track;
+    if (kind === 'sound' && track) track.enabled = !this.muted.value;
+    this.mesh.value?.send(kind, track);
+  }
+
+  /**
+   * @param {string} conversation
+   * @param {{muted?: boolean, relayOnly?: boolean}} [how]
+   * @throws {Refused | ConnectionLost} and whatever the browser cannot do
+   */
+  async join(conversation, { muted = false, relayOnly = false } = {}) {
+    if (this.place.value) await this.leave();
+    const serial = (this.serial += 1);
+    batch(() => {
+      this.joining.value = conversation;
+      this.end.value = null;
+      this.relayOnly = relayOnly;
+      this.#mutedIs(muted, null);
+    });
+    try {
+      const device = await this.device();
+      const certificate = await this.engine.certificate();
+      const fingerprint = await fingerprintOf(this.engine, certificate);
+      const pid = newId();
+      const signature = await sign(device, conversation, pid, 1, fingerprint);
+      const wanted = { conversation, pid, device: device.id, key: device.key, fingerprint, signature, muted };
+      const place = await this.#patiently(() => this.options.request('voice.join', wanted), () => serial === this.serial);
+      if (serial !== this.serial) return this.#giveBack(place);
+      this.announced = { fingerprint, certificate, device };
+      this.#seated(place, true);
+    } catch (error) {
+      if (serial === this.serial) this.joining.value = null;
+      throw error;
+    }
+  }
+
+  /** Asks until there is an answer: the same question twice is one. @template T @param {() => Promise<T>} ask @param {() => boolean} wanted @returns {Promise<T>} */
+  async #patiently(ask, wanted) {
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await ask();
+      } catch (error) {
+        const passing = error instanceof ConnectionLost || (error instanceof Refused && error.retry);
+        if (!passing || tries >= 15 || !wanted()) throw error;
+        await new Promise((resolve) => { this.clock.setTimeout(() => resolve(undefined), ASK_AGAIN_MS); });
+      }
+    }
+  }
+
+  /** Joined, but not wanted any more. @param {Parley.VoicePlace} place */
+  #giveBack({ pid, gen }) {
+    this.options.request('voice.leave', { pid, gen }).catch(() => {});
+  }
+
+  /** @param {Parley.VoicePlace} place @param {boolean} fresh */
+  #seated(place, fresh) {
+    batch(() => {
+      if (fresh) {
+        this.mesh.value?.close();
+        this.mesh.value = this.#makeMesh(place);
+        this.reached.value = false;
+      }
+      this.joining.value = null;
+      this.place.value = place;
+      this.unseated.value = 0;
+      this.options.onPlace(place, fresh);
+      if (!fresh) this.mesh.value?.resumed(place.ice);
+    });
+    this.#every('renew', place.renew * 1000, () => this.#renew());
+    if (!fresh) return;
+    this.#every('look', LOOK_MS, () => this.#look());
+    this.#every('report', REPORT_MS, () => this.#report());
+    this.#every('listen', LISTEN_MS, () => this.#listen());
+  }
+
+  /** @param {Parley.VoicePlace} place */
+  #makeMesh(place) {
+    const mesh = new Mesh({
+      me: place.pid, conversation: place.conversation, ice: place.ice, relayOnly: this.relayOnly, clock: this.clock,
+      certificate: this.announced?.certificate,
+      connect: this.engine.connect,
+      askIce: () => this.options.request('voice.ice', this.#seat()),
+      // A signal that is lost or refused comes again with the next look at the connection.
+      send: (to, gen, signal) => { this.options.request('voice.signal', { to, gen, ...signal }).catch(() => {}); },
+    });
+    for (const kind of /** @type {const} */ (['sound', 'camera', 'screen'])) mesh.send(kind, this.tracks[kind]);
+    return mesh;
+  }
+
+  #seat() {
+    const { pid = '', gen = 0 } = this.place.value ?? {};
+    return { pid, gen };
+  }
+
+  // The server's word.
+
+  /** There is a connection to the server, maybe another one: take the place up from it. */
+  async connected() {
+    const place = this.place.value;
+    if (!place || !this.announced) return;
+    const { pid, conversation } = place;
+    this.unseated.value ||= this.clock.now();
+    this.#stop('renew');
+    const since = this.unseated.value;
+    try {
+      if (this.asked?.pid !== pid || this.asked.gen !== place.gen + 1) {
+        const { device, fingerprint } = this.announced;
+        const signature = await sign(device, conversation, pid, place.gen + 1, fingerprint);
+        this.asked = { pid, gen: place.gen + 1, fingerprint, signature };
+      }
+      const answer = await this.options.request('voice.resume', this.asked);
+      if (this.place.value === place) this.#seated(answer, false);
+    } catch (error) {
+      if (this.place.value !== place || error instanceof ConnectionLost) return; // the next connection asks again
+      if (error instanceof Refused && error.retry) this.clock.setTimeout(() => { if (this.place.value === place && this.options.online()) void this.connected(); }, ASK_AGAIN_MS);
+      else this.#gone(since);
+    }
+  }
+
+  disconnected() {
+    if (!this.place.value) return;
+    this.unseated.value ||= this.clock.now();
+    this.#stop('renew');
+  }
+
+  async #renew() {
+    const place = this.place.value;
+    try {
+      await this.options.request('voice.renew', this.#seat());
+    } catch (error) {
+      if (this.place.value !== place || !(error instanceof Refused) || error.retry) return;
+      this.#gone(this.clock.now());
+    }
+  }
+
+  /**
+   * The server has no such place any more. Who was put out is told so by the room's stream; if
+   * nothing comes, it was the silence: come back, unless it was long. @param {number} since
+   */
+  #gone(since) {
+    const place = this.place.value;
+    if (!place) return;
+    this.unseated.value ||= since;
+    this.#stop('renew');
+    this.clock.setTimeout(() => {
+      if (this.place.value !== place) return;
+      if (this.clock.now() - since > COME_BACK_MS) return this.over('timeout', null);
+      void this.#comeBack(place);
+    }, WORD_MS);
+  }
+
+  /** @param {Parley.VoicePlace} place */
+  async #comeBack(place) {
+    this.#drop();
+    try {
+      await this.join(place.conversation, { muted: this.muted.value, relayOnly: this.relayOnly });
+    } catch (error) {
+      const refused = error instanceof Refused && (error.code === Code.NOT_FOUND || error.code === Code.DENIED);
+      this.#ended(refused ? 'revoked' : 'timeout', null, place.conversation);
+    }
+  }
+
+  /** An event of the room's stream, after the roster has taken it in. @param {{t: string, d: any}} event @param {Parley.Voice.Roster} roster */
+  happened({ t, d }, roster) {
+    const place = this.place.value;
+    if (!place) return;
+    if (t === 'voice.signalled') {
+      if (d.to === place.pid) this.mesh.value?.received(d.sender, d);
+      return;
+    }
+    if (d.pid === place.pid && t === 'voice.left') return this.over(d.reason, d.by);
+    if (d.pid === place.pid && t === 'voice.changed' && d.muted && d.muted_by) this.#mutedIs(true, d.muted_by);
+    this.mesh.value?.update(roster.values());
+  }
+
+  /** Whether a place is, or was last, ours. @param {string} pid */
+  was(pid) {
+    return this.place.value?.pid === pid || this.lastPid === pid;
+  }
+
+  /** A host muted us, or we did so elsewhere. @param {boolean} muted @param {string | null} by */
+  #mutedIs(muted, by) {
+    this.muted.value = muted;
+    this.mutedBy.value = by;
+    if (this.tracks.sound) this.tracks.sound.enabled = !muted;
+  }
+
+  // What one does.
+
+  /** Takes effect here at once; the others' word for it follows. @param {boolean} muted */
+  async mute(muted) {
+    this.#mutedIs(muted, null);
+    const place = this.place.value;
+    if (!place) return;
+    await this.#patiently(() => this.options.request('voice.mute', { pid: place.pid, muted: this.muted.value }), () => this.place.value?.pid === place.pid);
+  }
+
+  /** Tells what is sent beside sound. */
+  async share() {
+    const screen = Boolean(this.tracks.screen);
+    const video = Boolean(this.tracks.camera);
+    const { place } = this;
+    const pid = place.value?.pid;
+    if (pid) await this.#patiently(() => this.options.request('voice.share', { ...this.#seat(), screen, video }), () => place.value?.pid === pid);
+  }
+
+  /** Leaves at once; the server hears of it when it can. */
+  async leave() {
+    this.serial += 1;
+    const { place } = this;
+    const seat = this.#seat();
+    if (place.value) this.#report();
+    const told = place.value ? this.options.request('voice.leave', seat) : Promise.resolve();
+    this.#drop();
+    this.#ended(null, null, '');
+    // Without a connection the lease ends by itself.
+    await told.catch(() => {});
+  }
+
+  /** It ended, and not by one's own wish. @param {string} reason @param {string | null} by */
+  over(reason, by) {
+    const conversation = this.place.value?.conversation ?? '';
+    this.#drop();
+    this.#ended(reason, by, conversation);
+  }
+
+  /** @param {string | null} reason null where it was one's own wish @param {string | null} by @param {string} conversation */
+  #ended(reason, by, conversation) {
+    batch(() => {
+      this.joining.value = null;
+      this.end.value = reason ? { reason, by, conversation } : null;
+    });
+  }
+
+  #drop() {
+    for (const name of Object.keys(this.timers)) this.#stop(name);
+    this.lastPid = this.place.value?.pid ?? this.lastPid;
+    batch(() => {
+      this.mesh.value?.close();
+      this.mesh.value = null;
+      this.place.value = null;
+      this.asked = null;
+      this.unseated.value = 0;
+      this.reached.value = false;
+      this.qualities.value = new Map();
+      this.speaking.value = new Set();
+    });
+    this.looks.clear();
+    this.told.clear();
+    this.voices.clear();
+  }
+
+  // Looking and listening.
+
+  /** @param {string} name @param {number} ms @param {() => unknown} task */
+  #every(name, ms, task) {
+    this.#stop(name);
+    const again = () => {
+      this.timers[name] = this.clock.setTimeout(() => { again(); task(); }, ms);
+    };
+    again();
+  }
+
+  /** @param {string} name */
+  #stop(name) {
+    this.clock.clearTimeout(this.timers[name]);
+    delete this.timers[name];
+  }
+
+  async #look() {
+    const mesh = this.mesh.value;
+    const found = await Promise.all((mesh?.connections() ?? []).map(async ([pid, connection]) => /** @type {const} */ ([pid, look((await connection.getStats()).values())])));
+    if (!mesh || this.mesh.value !== mesh) return;
+    const next = new Map();
+    const before = this.looks;
+    this.looks = new Map(found);
+    for (const [pid, now] of found) {
+      const measured = measure(before.get(pid) ?? null, now);
+      if (measured) next.set(pid, { measured, grade: grade(measured) });
+    }
+    this.qualities.value = next;
+  }
+
+  /** What was seen last: at the end of a page there is no time for another look. */
+  #report() {
+    for (const [peer, now] of this.looks) {
+      const measured = measure(this.told.get(peer) ?? null, now);
+      this.told.set(peer, now);
+      // A report that is lost is one of many.
+      if (measured) this.options.request('voice.report', { ...this.#seat(), peer, ...measured }).catch(() => {});
+    }
+  }
+
+  /** The grade of the call: of the worst connection. */
+  grade() {
+    return worst([...this.qualities.value.values()].map((one) => one.grade));
+  }
+
+  #listen() {
+    const now = this.clock.now();
+    const connections = this.mesh.value?.connections() ?? [];
+    const there = new Set([this.place.value?.pid, ...connections.map(([pid]) => pid)]);
+    for (const pid of this.speaking.value) if (!there.has(pid)) this.heard(pid, 0, Infinity);
+    for (const [pid, connection] of connections) {
+      const receiver = connection.getTransceivers()[0]?.receiver;
+      const level = Math.max(0, ...(receiver?.getSynchronizationSources?.() ?? []).map((/** @type {any} */ source) => source.audioLevel ?? 0));
+      this.heard(pid, level, now);
+    }
+  }
+
+  /** @param {string} pid @param {number} level 0 to 1 @param {number} [now] */
+  heard(pid, level, now = this.clock.now()) {
+    const before = this.voices.get(pid) ?? SILENT;
+    const after = hear(before, level, now);
+    this.voices.set(pid, after);
+    if (after.speaking === this.speaking.value.has(pid)) return;
+    const next = new Set(this.speaking.value);
+    if (after.speaking) next.add(pid);
+    else next.delete(pid);
+    this.speaking.value = next;
+  }
+}
