@@ -15,11 +15,13 @@ from app.accounts.models import User
 from app.accounts.origin import socket_origin
 from app.chat import consumers as chat
 from app.chat.streams import open_bodies
-from app.errors import NotFound, Unauthenticated
+from app.errors import Unauthenticated
 from app.realtime.gateway import Backend, Gateway
 from app.realtime.protocol import AnyCommand, SendData, VoiceCommand
 from app.realtime.services import Principal
 from app.voice import consumers as voice
+from app.voice import reaper
+from app.voice.access import rosters
 
 
 def _users(principals: Collection[Principal]) -> dict[UUID, User]:
@@ -30,8 +32,8 @@ def _execute(principal: Principal, command: AnyCommand) -> Struct:
     user = _users([principal]).get(principal.user)
     if user is None:
         raise Unauthenticated
-    answering = voice if isinstance(command, VoiceCommand) else chat
-    return answering.execute(user, principal.whence, command)
+    execute = voice.execute if isinstance(command, VoiceCommand) else chat.execute
+    return execute(user, principal.whence, command)
 
 
 def _send_many(sends: Sequence[tuple[Principal, SendData]]) -> Sequence[Struct | Exception]:
@@ -47,12 +49,12 @@ gateway = Gateway(
         authorize=_authorize,
         send_many=_send_many,
         execute=_execute,
-        # Nobody is in a voice room: there are none yet.
-        renew_many=lambda renewals: [NotFound() for _ in renewals],
-        rosters=lambda _: {},
+        renew_many=voice.renew_many,
+        rosters=rosters,
         whence=socket_origin,
         live_sessions=live_sessions,
         open_bodies=open_bodies,
+        chores=[reaper.run],
     )
 )
 

@@ -8,7 +8,7 @@ hop and a task for each event (docs/decisions/0003-gateway-without-consumers.md)
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from app.audit.context import Origin
 from app.errors import DomainError, RateLimited
 from app.realtime import hints, protocol
 from app.realtime.batcher import Batcher
-from app.realtime.hub import Authorize, Hub, OpenBodies, Rosters
+from app.realtime.hub import Authorize, Hub, InThread, OpenBodies, Rosters
 from app.realtime.protocol import Close, Code
 from app.realtime.rooms import Seat
 from app.realtime.services import Principal, redeem_ticket
@@ -56,6 +56,8 @@ class Backend:
     """What can be believed of where a handshake (an ASGI scope) came from."""
     live_sessions: Callable[[Collection[UUID]], set[UUID]]
     open_bodies: OpenBodies
+    chores: Sequence[Callable[[InThread], Coroutine[Any, Any, None]]] = ()
+    """What each process keeps doing beside its sockets, until it is cancelled."""
 
 
 CODES = {
@@ -125,6 +127,8 @@ class Gateway:
             tasks.create_task(self._sends.run())
             tasks.create_task(self._renewals.run())
             tasks.create_task(self._revalidate())
+            for chore in self._backend.chores:
+                tasks.create_task(chore(self._in_thread))
 
     async def _in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:
         loop = asyncio.get_running_loop()

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from app.voice import services
 
@@ -12,7 +13,7 @@ logger = logging.getLogger(__name__)
 SECONDS = (1.5, 2.5)
 
 
-async def run(in_thread: Callable[[Callable[[], None]], Awaitable[None]]) -> None:
+async def run(in_thread: Callable[..., Coroutine[Any, Any, Any]]) -> None:
     """Sweep until cancelled; whatever fails is tried again the next time."""
     while True:
         await asyncio.sleep(random.uniform(*SECONDS))  # noqa: S311 - spreads load

@@ -1,0 +1,55 @@
+"""Rooms over real sockets: what a member says and hears."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.accounts.models import User
+from app.chat.models import Conversation
+from app.voice.models import Participant
+from tests.chat.talk import room
+from tests.realtime.speaker import Refused, Speaker, connected
+from tests.server import WebServer
+from tests.voice.room import SIGNATURE, Device, fingerprint
+
+
+def join(speaker: Speaker, device: Device, conversation: Conversation) -> dict[str, Any]:
+    return speaker.ask("voice.join", **msgspec.to_builtins(device.joining(conversation)))
+
+
+def test_two_members_meet_signal_and_one_leaves(server: WebServer, alice: User, bob: User) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, alice) as hers, connected(server.base_url, bob) as his:
+        first = join(hers, Device(alice), ward)
+        second = join(his, Device(bob), ward)
+        assert hers.push("voice.joined")["d"]["participant"]["pid"] == second["pid"]
+        assert [one["pid"] for one in second["participants"]] == [first["pid"], second["pid"]]
+        offer = {"type": "offer", "sdp": "v=0"}
+        to = {"to": first["pid"], "gen": 1, "neg": "1.1p"}
+        his.ask("voice.signal", **to, description=offer)
+        heard = hers.push("voice.signalled")["d"]
+        assert (heard["sender"], heard["description"]) == (second["pid"], offer)
+        his.ask("voice.renew", pid=second["pid"], gen=1)
+        his.ask("voice.leave", pid=second["pid"], gen=1)
+        assert hers.push("voice.left")["d"]["reason"] == "left"
+        with pytest.raises(Refused, match="no longer"):
+            his.ask("voice.renew", pid=second["pid"], gen=1)
+    assert Participant.objects.filter(left_at=None).count() == 1
+
+
+def test_a_place_waits_for_another_socket_until_its_lease_ends(
+    server: WebServer, alice: User
+) -> None:
+    ward = room(alice)
+    with connected(server.base_url, alice) as speaker:
+        place = join(speaker, Device(alice), ward)
+    with connected(server.base_url, alice) as speaker:
+        given = {"fingerprint": fingerprint(2), "signature": SIGNATURE}
+        again = speaker.ask("voice.resume", pid=place["pid"], gen=2, **given)
+        assert (again["gen"], len(again["participants"])) == (2, 1)
+        speaker.ask("voice.renew", pid=place["pid"], gen=2)
+    # Nobody takes the place up again: without a word they are put out.
+    with connected(server.base_url, alice) as speaker:
+        speaker.sub(place["s"], again["e"], again["o"])
+        assert speaker.push("voice.left", timeout=60)["d"]["reason"] == "timeout"
