@@ -6,6 +6,7 @@ conversation and month, and nowhere else; without the data key a number tells no
 """
 
 import struct
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
@@ -20,12 +21,11 @@ INFO = b"parley/search/v1"
 _first_64_bits = struct.Struct(">q").unpack_from  # signed, as PostgreSQL's bigint is
 
 
-class SearchKey(NamedTuple):
-    """A data key whose conversation may be searched: `month` is the one that it seals in."""
+class SearchMonth(NamedTuple):
+    """The data keys (ids, 16 bytes) that seal in a month, of conversations to be searched."""
 
     month: date
-    dek_id: bytes
-    conversation: bytes
+    dek_ids: list[bytes]
 
 
 def blind_words(dek_id: bytes, words: Iterable[str]) -> list[int]:
@@ -37,12 +37,12 @@ def blind_words(dek_id: bytes, words: Iterable[str]) -> list[int]:
     return sorted({_first_64_bits(blind(INFO, word.encode()))[0] for word in words})
 
 
-def blind_under(keys: Sequence[SearchKey], words: Iterable[str]) -> list[list[int]]:
+def blind_under(dek_ids: Sequence[bytes], words: Iterable[str]) -> list[list[int]]:
     """For each word its number under each of the keys; a key erased meanwhile finds nothing.
 
     Thousands of keys: the loop is what there is to it. Raises `SealError` (key_unavailable).
     """
-    begun = [key.begun(INFO) for key in keyring.all_to_open([key.dek_id for key in keys])]
+    begun = [key.begun(INFO) for key in keyring.all_to_open(dek_ids)]
     return [_under(begun, word.encode()) for word in words]
 
 
@@ -56,12 +56,16 @@ def _under(begun: Iterable[Begun], word: bytes) -> list[int]:
     return numbers
 
 
-_known: dict[UUID, tuple[object, list[SearchKey]]] = {}
+_Known = list[tuple[date, list[tuple[bytes, bytes]]]]
+"""By month, the latest first: the keys that are not destroyed, conversation and id."""
+_known: dict[UUID, tuple[object, _Known]] = {}
 _MOST = 64  # organizations
 
 
-def search_keys(organization: UUID, conversations: Collection[UUID]) -> list[SearchKey]:
-    """The keys of these conversations of the organization that are not destroyed, latest first.
+def search_months(
+    organization: UUID, conversations: Collection[UUID], *, since: date
+) -> list[SearchMonth]:
+    """The keys of these conversations of the organization, since a month, the latest first.
 
     Thousands in a large organization, and the same at each search: remembered until the
     table says that one was added or destroyed.
@@ -70,17 +74,24 @@ def search_keys(organization: UUID, conversations: Collection[UUID]) -> list[Sea
     state = rows.aggregate(number=Count("pk"), last=Max("created_at"))
     known = _known.get(organization)
     if known is None or known[0] != state:
-        known = (state, _latest_first(organization))
+        known = (state, _by_month(organization))
         if len(_known) >= _MOST:
             _known.clear()
         _known[organization] = known
     chosen = {conversation.bytes for conversation in conversations}
-    return [key for key in known[1] if key.conversation in chosen]
+    return [
+        SearchMonth(month, [dek_id for conversation, dek_id in keys if conversation in chosen])
+        for month, keys in known[1]
+        if month >= since
+    ]
 
 
-def _latest_first(organization: UUID) -> list[SearchKey]:
+def _by_month(organization: UUID) -> _Known:
     rows = DataKey.objects.filter(
         organization_id=organization, conversation_id__isnull=False, destroyed_at=None
-    ).values_list("month", "pk", "conversation_id")
-    found = [SearchKey(month, pk.bytes, room.bytes) for month, pk, room in rows if room]
-    return sorted(found, reverse=True)
+    )
+    months: dict[date, list[tuple[bytes, bytes]]] = defaultdict(list)
+    for month, pk, room in rows.values_list("month", "pk", "conversation_id"):
+        if room:
+            months[month].append((room.bytes, pk.bytes))
+    return sorted(months.items(), reverse=True)

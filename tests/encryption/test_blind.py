@@ -1,13 +1,13 @@
 """Blind words: rebuilt from the standard, and found under every key that may hold them."""
 
 import hmac
-from datetime import UTC, datetime
-from uuid import uuid4
+from datetime import UTC, date, datetime
+from uuid import UUID, uuid4
 
 import pytest
 
-from app.encryption.blind import INFO, blind_under, blind_words, search_keys
-from app.encryption.keyring import derived_key, keyring, sealing_key
+from app.encryption.blind import INFO, blind_under, blind_words, search_months
+from app.encryption.keyring import KeyRing, derived_key, keyring, sealing_key
 from app.encryption.models import DataKey
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -31,27 +31,43 @@ def test_a_word_is_looked_up_under_each_key_of_the_conversations_asked_for() -> 
     deks = {sealing_key(organization, ward), sealing_key(organization, rota)}
     sealing_key(organization, None)
     sealing_key(uuid4(), uuid4())
-    keys = search_keys(organization, [ward, rota])
-    assert {key.dek_id for key in keys} == deks
-    assert blind_under(keys, ["bed", "cot"]) == [
-        [blind_words(key.dek_id, [word])[0] for key in keys] for word in ("bed", "cot")
+    (month,) = search_months(organization, [ward, rota], since=date.min)
+    assert set(month.dek_ids) == deks
+    assert blind_under(month.dek_ids, ["bed", "cot"]) == [
+        [blind_words(dek_id, [word])[0] for dek_id in month.dek_ids] for word in ("bed", "cot")
     ]
-    assert len(search_keys(organization, [ward])) == 1
+    assert keys(organization, [ward]) < deks
+    assert search_months(organization, [ward], since=date.max) == []
+
+
+def test_months_come_the_latest_first_down_to_the_one_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    organization, ward = uuid4(), uuid4()
+    months = [date(2026, number, 1) for number in (3, 1, 2)]
+    for month in months:
+        monkeypatch.setattr(KeyRing, "_this_month", lambda _, month=month: month)
+        sealing_key(organization, ward)
+    found = search_months(organization, [ward], since=date(2026, 2, 1))
+    assert [month for month, _ in found] == [date(2026, 3, 1), date(2026, 2, 1)]
 
 
 def test_a_key_made_or_destroyed_since_the_last_search_is_known() -> None:
     organization, ward, rota = uuid4(), uuid4(), uuid4()
-    (gone,) = [sealing_key(organization, ward)]
-    keys = search_keys(organization, [ward, rota])
+    gone = sealing_key(organization, ward)
+    assert keys(organization, [ward, rota]) == {gone}
     other = sealing_key(organization, rota)
-    assert [key.dek_id for key in search_keys(organization, [rota])] == [other]
+    assert keys(organization, [rota]) == {other}
     DataKey.objects.filter(id=gone.hex()).update(wrapped=None, destroyed_at=datetime.now(UTC))
-    assert search_keys(organization, [ward]) == []
+    assert keys(organization, [ward]) == set()
     keyring.forget()
     # An older list of keys does no harm, nor does one key set the numbers of two words apart.
-    assert len(keys) == 1
-    keys = [*keys, *search_keys(organization, [rota])]
-    assert blind_under(keys, ["bed", "cot"]) == [
+    assert blind_under([gone, other], ["bed", "cot"]) == [
         blind_words(other, ["bed"]),
         blind_words(other, ["cot"]),
     ]
+
+
+def keys(organization: UUID, conversations: list[UUID]) -> set[bytes]:
+    found = search_months(organization, conversations, since=date.min)
+    return {dek_id for _, dek_ids in found for dek_id in dek_ids}
