@@ -8,7 +8,7 @@ export PORT
 # A supervisor whose `make` was killed stops in good order (util-linux; else it stays).
 FOLLOW := $(shell command -v setpriv >/dev/null && echo setpriv --pdeathsig TERM)
 
-.PHONY: run test lint check format bench-evidence lock manage clean environment help
+.PHONY: run test lint check format bench-evidence bench-gateway lock manage clean environment help
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make check    lint, then test: the gate"
 	@echo "make format   let ruff put the format right"
 	@echo "make bench-evidence [part=log]   measure what docs/performance.md promises"
+	@echo "make bench-gateway [part=relay]  the same of sockets, beside ws and PeerJS (node, npm)"
 	@echo "make manage do='audit_verify'   a command of manage.py, beside a running Parley"
 	@echo "make lock     resolve the requirements again and lock them with their hashes"
 	@echo "make clean    delete .parley/: the environment, the data, the secrets"
@@ -42,6 +43,9 @@ format: environment
 
 bench-evidence: environment
 	@exec $(BIN)/python -m benchmarks $(part) $(args)
+
+bench-gateway: environment
+	@exec $(BIN)/python -m benchmarks.gateway $(part) $(args)
 
 manage: environment
 	@exec $(BIN)/python manage.py $(do)

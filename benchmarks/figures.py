@@ -8,13 +8,18 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`samples` of one figure in `unit`. Without a limit it is a peer, measured to compare with."""
+    """`samples` of one figure in `unit`. Without a limit it is a peer, measured to compare with.
+
+    A void figure has no verdict: something else was measured than what its name says.
+    """
 
     name: str
     unit: str
     samples: Sequence[float]
     limit: float | None = None
     bound: Literal["at least", "at most"] = "at least"
+    remark: str = ""
+    void: bool = False
 
     @property
     def median(self) -> float:
@@ -22,8 +27,8 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median keeps the limit; None where there is none."""
-        if self.limit is None:
+        """Whether the median keeps the limit; None where there is none, or it is void."""
+        if self.limit is None or self.void:
             return None
         return self.median >= self.limit if self.bound == "at least" else self.median <= self.limit
 
@@ -38,6 +43,8 @@ class Figure:
             "bound": self.bound if self.limit is not None else None,
             "limit": self.limit,
             "met": self.met,
+            "void": self.void,
+            "remark": self.remark,
         }
 
 
@@ -47,12 +54,13 @@ HEADING = (
 
 
 def line(figure: Figure) -> str:
-    """One line of the table under HEADING."""
+    """One line of the table under HEADING; a remark is a second one."""
     spread = f"{_number(min(figure.samples))} to {_number(max(figure.samples))}"
     limit = "" if figure.limit is None else f"{figure.bound} {_number(figure.limit)}"
-    verdict = {None: "", True: "met", False: "MISSED"}[figure.met]
+    verdict = "VOID" if figure.void else {None: "", True: "met", False: "MISSED"}[figure.met]
     name = f"{figure.name}, {figure.unit}"
-    return f"{name:<62}{_number(figure.median):>10}  {spread:<21}{limit:<18}{verdict}".rstrip()
+    row = f"{name:<62}{_number(figure.median):>10}  {spread:<21}{limit:<18}{verdict}".rstrip()
+    return f"{row}\n    {figure.remark}" if figure.remark else row
 
 
 def _number(value: float) -> str:

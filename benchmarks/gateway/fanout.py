@@ -1,0 +1,164 @@
+"""One conversation with 200 sockets: each message, committed elsewhere, goes to all of them.
+
+Messages are committed by the services, in another process than the gateway, as another instance
+or the REST API does; their hints are kept back and given to Redis one after the other, so that
+the gateway opens and hands out each by itself. Bare `ws` gets the very same texts at a socket.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from itertools import cycle
+from unittest.mock import patch
+from uuid import UUID, uuid4
+
+import uvloop
+from django.db import connections
+
+from app.accounts.models import User
+from app.chat.services import Draft, send_messages
+from app.realtime import hints
+from app.realtime.services import conversation_stream
+from benchmarks.figures import Figure
+from benchmarks.gateway.cast import Cast
+from benchmarks.gateway.connection import Connection, Member
+from benchmarks.gateway.counting import RING, Counter, arrived, numbered
+from benchmarks.gateway.frames import masked
+from benchmarks.gateway.servers import Gateway, Peer, used
+from benchmarks.gateway.turns import Turn, rate, ratio, turn
+from tests.live import LiveDatabase
+from tests.stack import running_stack
+
+LISTENERS, WINDOW = 200, 2
+ROUNDS, SECONDS = 5, 2.0
+COMMITTED_AHEAD = 64
+_publish = hints.publish  # `hints.publish` itself is another one while messages are committed
+_BODY = "What the ward needs to know before the round, in a few sentences. " * 3
+
+
+class Listeners:
+    """Sockets that hear the same: keeps WINDOW messages in flight to all of them, by `say`."""
+
+    def __init__(self, connections: Sequence[Connection], say: Callable[[], None]) -> None:
+        self._say = say
+        self._saying = False
+        self.said = self.delivered = 0
+        self.sample = b""
+        self.counters = [Counter() for _ in connections]
+        for one, counter in zip(connections, self.counters, strict=True):
+            one.on_texts = self._hearing(counter)
+
+    def _hearing(self, counter: Counter) -> Callable[[list[bytes]], None]:
+        def heard(texts: list[bytes]) -> None:
+            self.delivered += counter.count(texts)
+            self.sample = texts[-1]
+            if self._saying:
+                self._keep_saying()
+
+        return heard
+
+    def _keep_saying(self) -> None:
+        while self.delivered > (self.said - WINDOW) * len(self.counters):
+            self.said += 1
+            self._say()
+
+    async def work(self, used: Callable[[], float], seconds: float) -> Turn:
+        """Say and hear for so long, then wait for the rest. Raises Incorrect."""
+        self._saying = True
+        self._keep_saying()
+        await asyncio.sleep(0.3)
+        result = await turn(lambda: self.delivered, used, seconds)
+        self._saying = False
+        # A gateway that read the log may be ahead of what was said: all of them get that too.
+        furthest = max(self.said, *(counter.received for counter in self.counters))
+        await arrived(self.counters, [furthest] * len(self.counters))
+        return result
+
+
+class Speaker:
+    """Says messages in a conversation: commits some ahead, and tells of one at a time."""
+
+    def __init__(self, author: User, conversation: UUID) -> None:
+        self._author, self._conversation = author, conversation
+        self._hints: list[hints.Hint] = []
+        self._number = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._ahead: Future[list[hints.Hint]] | None = None
+
+    def say(self) -> None:
+        if not self._hints:
+            ahead = self._ahead or self._thread.submit(self._commit)
+            self._hints = ahead.result()[::-1]
+            self._ahead = self._thread.submit(self._commit)
+        _publish([self._hints.pop()])
+
+    def _commit(self) -> list[hints.Hint]:
+        drafts = [
+            Draft(self._author, self._conversation, uuid4(), _BODY + numbered(number))
+            for number in range(self._number, self._number + COMMITTED_AHEAD)
+        ]
+        self._number += COMMITTED_AHEAD
+        kept: list[hints.Hint] = []
+        with patch.object(hints, "publish", kept.extend):
+            send_messages(drafts)
+        return kept
+
+    def close(self) -> None:
+        self._thread.submit(connections.close_all).result()  # each thread has its own
+        self._thread.shutdown()
+
+
+def measure(scale: float) -> Iterator[Figure]:
+    stack, rounds = running_stack(), max(1, round(ROUNDS * scale))
+    turns: dict[str, list[Turn]] = {"ours": [], "theirs": []}
+    with (
+        stack.fresh_database() as database,
+        LiveDatabase(database).acting_as("app"),
+        Gateway.running(LiveDatabase(database), stack.redis, stack) as gateway,
+        Peer.running("ws") as peer,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        cast = Cast(LISTENERS)
+        conversation = cast.conversation("everyone", cast.people)
+        with closing(Speaker(cast.people[0], conversation)) as speaker:
+            tickets = [cast.ticket(person) for person in cast.people]
+            ours = runner.run(_at_gateway(gateway, tickets, conversation, speaker))
+            runner.run(ours.work(lambda: used([gateway]), 0.3))
+            theirs = runner.run(_at_peer(peer, ours.sample))
+            for _ in range(rounds):
+                for name, listeners, server in (
+                    ("theirs", theirs, peer),
+                    ("ours", ours, gateway),
+                ):
+                    work = listeners.work(partial(used, [server]), SECONDS)
+                    turns[name].append(runner.run(work))
+    unit = "deliveries a CPU second"
+    yield rate(f"bare ws, fan-out to {LISTENERS}", unit, turns["theirs"])
+    yield rate(f"Parley, fan-out to {LISTENERS}", unit, turns["ours"])
+    yield ratio(f"fan-out to {LISTENERS} against bare ws", turns["ours"], turns["theirs"], 1.0)
+
+
+async def _at_gateway(
+    gateway: Gateway, tickets: Sequence[str], conversation: UUID, speaker: Speaker
+) -> Listeners:
+    members = [Member() for _ in tickets]
+    for member, ticket in zip(members, tickets, strict=True):
+        await member.enter(gateway.port, ticket)
+        await member.ask("sub", s=conversation_stream(conversation))
+    return Listeners(members, speaker.say)
+
+
+async def _at_peer(peer: Peer, text: bytes) -> Listeners:
+    """Listeners at bare `ws`, where a socket says texts like this one, numbered alike."""
+    before, _, after = text.partition(b"#")
+    frames = [masked(before + numbered(n).encode() + after[2:]) for n in range(RING)]
+    mouth = Connection()
+    await mouth.open(peer.port, "/speak")
+    ring = cycle(frames)
+
+    ears = [Connection() for _ in range(LISTENERS)]
+    for one in ears:
+        await one.open(peer.port, "/listen")
+    return Listeners(ears, lambda: mouth.write(next(ring)))

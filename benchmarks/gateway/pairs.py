@@ -1,0 +1,60 @@
+"""Pairs of sockets that keep messages in flight between them: each answers what it hears."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from benchmarks.gateway.connection import Connection
+from benchmarks.gateway.counting import RING, Counter, arrived, numbered
+from benchmarks.gateway.frames import masked
+from benchmarks.gateway.turns import Turn, turn
+
+WARM_UP_SECONDS = 0.3
+
+
+class Side(Counter):
+    """One end. `message(number)` makes a payload; all of them must be of the same size."""
+
+    def __init__(self, connection: Connection, message: Callable[[str], bytes]) -> None:
+        super().__init__()
+        frames = [masked(message(numbered(number))) for number in range(RING)]
+        if len({len(frame) for frame in frames}) != 1:
+            raise ValueError("payloads of one size")
+        # Twice around, so that any run of up to RING frames is one piece of it.
+        self._ring, self._size = memoryview(b"".join(frames * 2)), len(frames[0])
+        self.connection = connection
+        self._next = 0
+        self.answering = False
+        self.sent = 0
+
+    def say(self, count: int) -> None:
+        """Send the next `count` messages (at most RING)."""
+        start = self._next * self._size
+        self.connection.write(self._ring[start : start + count * self._size])
+        self._next = (self._next + count) % RING
+        self.sent += count
+
+    def heard(self, texts: Sequence[bytes]) -> None:
+        """Count messages, and answer them with as many."""
+        if (messages := self.count(texts)) and self.answering:
+            self.say(messages)
+
+
+async def relay(
+    sides: Sequence[Side], used: Callable[[], float], *, seconds: float, window: int
+) -> Turn:
+    """Keep `window` messages of each side in flight, then let all arrive. Raises Incorrect."""
+    before = [side.connection.on_texts for side in sides]
+    for side in sides:
+        side.connection.on_texts = side.heard
+        side.answering = True
+        side.say(window)
+    await asyncio.sleep(WARM_UP_SECONDS)
+    result = await turn(lambda: sum(side.received for side in sides), used, seconds)
+    for side in sides:
+        side.answering = False
+    # Two and two hear each other: what one sent, the other received.
+    others = [side for two in zip(sides[::2], sides[1::2], strict=True) for side in two[::-1]]
+    await arrived(sides, [other.sent for other in others])
+    for side, heard in zip(sides, before, strict=True):
+        side.connection.on_texts = heard
+    return result

@@ -1,0 +1,97 @@
+"""What is measured, each as it is shipped, alone on the servers' core."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from benchmarks.gateway import peers
+from benchmarks.gateway.machine import cores, family, on_core, processor_seconds, resident_bytes
+from dev.ports import LOOPBACK, accepts, free_port
+from dev.privileges import dying_with_parent
+from dev.processes import PROJECT, ServerProcess
+from tests.server import WebServer
+from tests.stack import running_stack
+
+
+class Server(Protocol):
+    """What a part needs to know of a server."""
+
+    port: int
+
+    @property
+    def pid(self) -> int: ...
+
+
+def production_command() -> list[str]:
+    """The Dockerfile's CMD, bound to this machine alone."""
+    last = [
+        line for line in (PROJECT / "Dockerfile").read_text().splitlines() if line[:4] == "CMD "
+    ]
+    command: list[str] = json.loads(last[-1].removeprefix("CMD "))
+    return [part.replace("0.0.0.0", LOOPBACK) for part in command]  # noqa: S104  # the opposite
+
+
+class Gateway(WebServer):
+    """Pages, REST and the gateway in production's command, with the settings of the tests."""
+
+    name = "gateway"
+
+    def command(self) -> list[str]:
+        return production_command()
+
+    def environment(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        return super().environment() | {"PORT": str(self.port), "PATH": path}
+
+    def start(self) -> None:
+        with on_core(cores()[0]):
+            super().start()
+
+
+class Peer:
+    """A program of `node/`; stopped at the end of `running`."""
+
+    def __init__(self, script: str) -> None:
+        self.port = free_port()
+        modules = peers.install()
+        with on_core(cores()[0]):
+            self._process = ServerProcess(
+                script,
+                dying_with_parent(
+                    ["node", str(peers.SCRIPTS / f"{script}.cjs"), str(self.port)],
+                    on_parent_death="KILL",
+                ),
+                log=running_stack().folder / f"{script}.log",
+                environment=os.environ | {"NODE_PATH": str(modules), "NODE_ENV": "production"},
+            )
+        self._process.wait_until(lambda: accepts(self.port), seconds=30)
+
+    @classmethod
+    @contextmanager
+    def running(cls, script: str) -> Iterator["Peer"]:
+        peer = cls(script)
+        try:
+            yield peer
+        finally:
+            peer.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self) -> None:
+        self._process.stop()
+
+
+def used(servers: list[Server]) -> float:
+    """Processor seconds of these servers with all their processes."""
+    return processor_seconds(pid for server in servers for pid in family(server.pid))
+
+
+def held(server: Server) -> int:
+    """Bytes of memory of a server with all its processes."""
+    return resident_bytes(family(server.pid))
