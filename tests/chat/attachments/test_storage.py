@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from google.api_core.retry import Retry
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from app.chat.attachments.storage import Missing, Reason, Storage, StorageFailed
@@ -42,11 +43,15 @@ def folder(tmp_path: Path) -> Place:
     return Place(FolderStorage(str(root)), names)
 
 
+def _quick(patience: float) -> Retry:
+    retry: Retry = DEFAULT_RETRY.with_timeout(patience).with_delay(initial=0.01, maximum=0.05)
+    return retry
+
+
 @pytest.fixture
 def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    # As in production, with a second's patience instead of thirty.
-    quick = DEFAULT_RETRY.with_timeout(1.0).with_delay(initial=0.01, maximum=0.05)
-    monkeypatch.setattr(google, "_RETRY", quick)
+    # As in production, with less time between attempts.
+    monkeypatch.setattr(google, "_RETRY", _quick(10.0))
     with GcsServer.running() as server:
         bucket = server.make_bucket("files")
         storage = google.GoogleStorage("files", "/some/prefix", {"endpoint": server.url})
@@ -130,13 +135,12 @@ def test_a_cut_connection_is_tried_again_and_the_object_is_whole(
     assert place.storage.get("o/a/x") == DATA
 
 
-# botocore leaves the closing of a connection that was cut to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("harm", ["cut", "unavailable"])
 def test_a_storage_that_stays_away_is_said_so_and_nothing_is_there(
-    harm: str, far: tuple[Place, Faults]
+    harm: str, far: tuple[Place, Faults], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place, faults = far
+    monkeypatch.setattr(google, "_RETRY", _quick(1.0))
     always = 10**9
     faults.plan(
         Fault(cut="before", times=always) if harm == "cut" else Fault(status=503, times=always)
@@ -152,6 +156,7 @@ def test_a_storage_that_stays_away_is_said_so_and_nothing_is_there(
         assert failed.value.reason in {Reason.UNREACHABLE, Reason.FAILED}
         assert failed.value.status == 503
     faults.clear()
+    monkeypatch.setattr(google, "_RETRY", _quick(10.0))
     assert place.names() == []
     place.storage.put("o/a/x", DATA)  # it is back, and so are we
 
