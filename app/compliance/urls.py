@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from app.compliance.views import erasures, exports, holds, readings, searches, trail
+from app.compliance.views import calls, erasures, exports, holds, readings, searches, trail
 
 urlpatterns = [
     path("trail", trail.TrailView.as_view()),
     path("trail/<int:entry>", trail.EntryView.as_view()),
+    path("calls", calls.CallsView.as_view()),
+    path("calls/<uuid:call>", calls.CallView.as_view()),
     path("exports", exports.ExportsView.as_view()),
     path("exports/preview", exports.PreviewView.as_view()),
     path("exports/<uuid:export>", exports.ExportView.as_view()),

@@ -8,6 +8,7 @@ from django import forms
 
 from app.accounts.models import User
 from app.compliance.access import NamedConversation, TrailFilter
+from app.compliance.access.calls import CallFilter
 from app.compliance.models import RECIPIENT, Format
 from app.compliance.scope import Scope
 from app.compliance.services.requests import LONGEST_REASON
@@ -23,6 +24,13 @@ def conversation_choices(found: list[NamedConversation]) -> list[tuple[str, str]
         (str(item.id), f"# {item.label}" if item.kind != "direct" else f"{item.label} (direct)")
         for item in found
     ]
+
+
+def choose(form: forms.Form, name: str, choices: list[Any]) -> None:
+    """Offer these choices in the form's field of that name."""
+    field = form.fields[name]
+    assert isinstance(field, forms.ChoiceField)  # noqa: S101 - for the type checker
+    field.choices = choices
 
 
 class DateField(forms.DateField):
@@ -68,19 +76,15 @@ class TrailForm(PeriodForm):
         self, *args: Any, people: list[User], conversations: list[NamedConversation], **more: Any
     ) -> None:
         super().__init__(*args, **more)
-        self._choose("who", [("", "Everybody"), *((str(p.pk), p.display_name) for p in people)])
-        self._choose(
+        choose(self, "who", [("", "Everybody"), *((str(p.pk), p.display_name) for p in people)])
+        choose(
+            self,
             "what",
             [("", "All actions"), (WITH_ROWS, "All actions and row changes"), *action_choices()],
         )
         named = conversation_choices(conversations)
         outside = (OUTSIDE, "Outside of conversations")
-        self._choose("where", [("", "Everywhere"), outside, *named])
-
-    def _choose(self, name: str, choices: list[Any]) -> None:
-        field = self.fields[name]
-        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - for the type checker
-        field.choices = choices
+        choose(self, "where", [("", "Everywhere"), outside, *named])
 
     def filter(self) -> TrailFilter:
         given = self.cleaned_data
@@ -93,6 +97,33 @@ class TrailForm(PeriodForm):
             conversation=UUID(where) if where and where != OUTSIDE else None,
             outside=where == OUTSIDE,
             target=given["target"] or None,
+            since=since,
+            until=until,
+        )
+
+
+class CallsForm(PeriodForm):
+    """Names are those of the trail's filters."""
+
+    who = forms.ChoiceField(required=False, label="Who took part")
+    where = forms.ChoiceField(required=False, label="Conversation")
+    since = DateField(label="From (UTC)")
+    until = DateField(label="To (UTC)")
+
+    def __init__(
+        self, *args: Any, people: list[User], conversations: list[NamedConversation], **more: Any
+    ) -> None:
+        super().__init__(*args, **more)
+        named = [(str(person.pk), person.display_name) for person in people]
+        choose(self, "who", [("", "Everybody"), *named])
+        choose(self, "where", [("", "Everywhere"), *conversation_choices(conversations)])
+
+    def filter(self) -> CallFilter:
+        given = self.cleaned_data
+        since, until = self.period()
+        return CallFilter(
+            conversation=UUID(given["where"]) if given["where"] else None,
+            person=UUID(given["who"]) if given["who"] else None,
             since=since,
             until=until,
         )

@@ -5,6 +5,7 @@ from django.urls import path
 from app.web.views import (
     accounts,
     administration,
+    calls,
     conversation,
     erasures,
     exports,
@@ -44,6 +45,8 @@ urlpatterns = [
     path("conversations/<uuid:conversation_id>", readings.conversation),
     path("readings/<uuid:reading_id>", readings.reading),
     path("readings/<uuid:reading_id>/files/<uuid:attachment>", readings.file),
+    path("calls", calls.calls),
+    path("calls/<uuid:call_id>", calls.call),
     path("holds", holds.holds),
     path("holds/new", holds.place),
     path("holds/<uuid:hold_id>", holds.hold),

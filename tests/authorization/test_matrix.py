@@ -28,6 +28,7 @@ from tests.authorization.matrix import API, ASKERS, OK, PAGES, Row
 from tests.cast import api_client, join, sign_in_browser
 from tests.chat.attachments.files import picture, send_files, uploaded
 from tests.chat.talk import room, say
+from tests.voice.room import Device
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -90,6 +91,7 @@ def world(
     erasure = request_erasure(olga, ward.pk, first=None, last=month, reason="Asked for.")
     hold = place_hold(olga, people=[ada.pk], matter="7", reason="A complaint.")
     entry = Entry.objects.filter(scope_id=ward.pk).latest("id")
+    call = Device(alice).join(ward).call
     conversation, asked = str(ward.pk), str(export.pk)
     arguments = {
         "<uuid:conversation>": conversation,
@@ -106,6 +108,8 @@ def world(
         "<path:tile>": "0/000.p/1",
         "<uuid:export>": asked,
         "<uuid:export_id>": asked,
+        "<uuid:call>": call,
+        "<uuid:call_id>": call,
         "<uuid:hold>": str(hold.pk),
         "<uuid:hold_id>": str(hold.pk),
         "<uuid:search>": str(search.pk),

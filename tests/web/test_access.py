@@ -17,6 +17,7 @@ from app.compliance.services import (
 )
 from app.compliance.services.searches import begin_search
 from tests.chat.talk import say
+from tests.voice.history import talked
 from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.conftest import Visit
 
@@ -34,6 +35,8 @@ PAGES = {
         "/officer/search",
         "/officer/search/{found}",
         "/officer/search/{nothing}",
+        "/calls",
+        "/calls/{call}",
         "/holds",
         "/holds/new",
         "/holds/{hold}",
@@ -61,7 +64,8 @@ def names(
         made[name] = begin_search(oscar, query=query, **why)
     ask_release(olga, made["hold"].pk, reason="Settled.")
     ids = {name: str(thing.pk) for name, thing in made.items()}
-    return ids | {"bob": str(bob.pk), "ward": str(ward.pk)}
+    call = str(talked(ward, alice, bob).id)
+    return ids | {"bob": str(bob.pk), "ward": str(ward.pk), "call": call}
 
 
 def examine(page: Page, path: str) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """Every change in compliance, and every look that is recorded as one."""
 
+from app.compliance.services.calls import look_at_call, look_at_calls
 from app.compliance.services.downloads import Download, go_on_with_download, open_download
 from app.compliance.services.erasures import (
     approve_erasure,
@@ -35,6 +36,8 @@ __all__ = [
     "conversation_names",
     "go_on_with_download",
     "keep_hold",
+    "look_at_call",
+    "look_at_calls",
     "look_at_entry",
     "look_at_trail",
     "open_conversation",
