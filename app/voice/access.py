@@ -16,7 +16,7 @@ from app.realtime.access import Place as Position
 from app.realtime.access import places
 from app.realtime.protocol import LeaveReason
 from app.realtime.services import voice_stream
-from app.voice.leases import Holder
+from app.voice.lifetimes import Holder, Living
 from app.voice.models import Call, Participant
 from app.voice.rooms import House, Identity, Place
 
@@ -121,16 +121,6 @@ def rosters(conversations: Collection[str]) -> dict[str, dict[str, int]]:
     for conversation, pid, gen in rows.values_list("conversation_id", "pid", "gen"):
         found[str(conversation)][str(pid)] = gen
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Living:
-    """Somebody in a room, and whether they may be there: a member still, and active."""
-
-    pid: UUID
-    gen: int
-    user: UUID
-    may_stay: bool
 
 
 def living() -> list[Living]:

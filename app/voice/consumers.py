@@ -13,7 +13,7 @@ from app.realtime import protocol
 from app.realtime.protocol import AnyCommand, VoicePlaceData
 from app.realtime.services import Principal
 from app.voice import services
-from app.voice.leases import Holder
+from app.voice.lifetimes import Holder
 
 
 def execute(user: User, whence: Origin, command: AnyCommand) -> Struct:

@@ -8,9 +8,7 @@ and "lost" are told apart. `grant` and `drop` are called while the participant's
 
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -18,7 +16,7 @@ from uuid import UUID
 import redis
 from django.conf import settings
 
-from app.voice.rooms import LEASE_MS
+from app.voice.lifetimes import GAP_MS, LEASE_MS, SWEEP_MS, Holder, Lease, Reading, Turn
 
 logger = logging.getLogger(__name__)
 
@@ -95,56 +93,10 @@ class Away(Exception):
     """Redis does not answer: nothing can be said of any lease."""
 
 
-class Turn(Enum):
-    """Whether it is this process's turn to sweep, and whether nobody did for too long."""
-
-    NOT_YET = 0
-    NOW = 1
-    AFTER_A_GAP = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Whose lease it is; `session` is that of the socket, "" where it is not known."""
-
-    pid: UUID
-    gen: int
-    user: UUID
-    session: str = ""
-
-    def arguments(self) -> tuple[str, int, str, str]:
-        return (str(self.pid), self.gen, str(self.user), self.session)
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    gen: int
-    until: int
-    session: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Leases at the moment `now` (ms, Redis' clock)."""
-
-    now: int
-    leases: Mapping[UUID, Lease]
-
-    def ended(self, pid: UUID, gen: int) -> bool:
-        """Whether there is a lease of that generation that has run out: a lost one has not."""
-        lease = self.leases.get(pid)
-        return lease is not None and lease.gen == gen and lease.until <= self.now
-
-    def lost(self, pid: UUID, gen: int) -> bool:
-        lease = self.leases.get(pid)
-        return lease is None or lease.gen < gen
-
-
 def grant(holders: Sequence[Holder]) -> None:
     """Let these leases run for their full time from now. Redis being away is no failure."""
     if holders:
-        flat = [argument for holder in holders for argument in holder.arguments()]
-        _forgiven(_GRANT, LEASES, LEASE_MS, *flat)
+        _forgiven(_GRANT, LEASES, LEASE_MS, *_flat(holders))
 
 
 def drop(places: Sequence[tuple[UUID, int]]) -> None:
@@ -155,8 +107,7 @@ def drop(places: Sequence[tuple[UUID, int]]) -> None:
 
 def renew(holders: Sequence[Holder]) -> list[bool]:
     """Prolong, in one round trip, those leases that run; False for all others. Raises Away."""
-    flat = [argument for holder in holders for argument in holder.arguments()]
-    return [bool(one) for one in _run(_RENEW, LEASES, LEASE_MS, *flat)]
+    return [bool(one) for one in _run(_RENEW, LEASES, LEASE_MS, *_flat(holders))]
 
 
 def read(pids: Collection[UUID] | None = None) -> Reading:
@@ -171,9 +122,13 @@ def read(pids: Collection[UUID] | None = None) -> Reading:
     return Reading(int(now), {UUID(pid.decode()): _lease(value) for pid, value in found.items()})
 
 
-def turn(*, every_ms: int, gap_ms: int) -> Turn:
-    """Ask for the turn to sweep, which one process has each `every_ms`. Raises Away."""
-    return Turn(_run(_TURN, SWEPT, every_ms, gap_ms))
+def turn() -> Turn:
+    """Ask for the turn to sweep, which one process has each SWEEP_MS. Raises Away."""
+    return Turn(_run(_TURN, SWEPT, SWEEP_MS, GAP_MS))
+
+
+def _flat(holders: Sequence[Holder]) -> list[str | int]:
+    return [part for one in holders for part in (str(one.pid), one.gen, str(one.user), one.session)]
 
 
 def _lease(value: bytes) -> Lease:

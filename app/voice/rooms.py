@@ -13,8 +13,6 @@ from app.errors import Conflict, Denied, NotFound, RoomFull, StaleGeneration
 from app.realtime import protocol
 from app.realtime.protocol import LeaveReason
 
-LEASE_MS = int(protocol.LEASE_SECONDS * 1000)
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -12,21 +12,13 @@ from django.db import DatabaseError, transaction
 from app.accounts.access import live_sessions
 from app.audit.context import SYSTEM, Origin, acting_from
 from app.errors import DomainError, StaleGeneration
-from app.voice import access, leases, rooms
-from app.voice.access import Living
-from app.voice.leases import Away, Holder, Reading, Turn
+from app.voice import access, leases, lifetimes, rooms
+from app.voice.leases import Away
+from app.voice.lifetimes import Holder, Living, Plan, Turn
 from app.voice.models import Participant
 from app.voice.services.writing import Writer, limits, lock
 
 logger = logging.getLogger(__name__)
-
-SWEEP_MS = 1_500
-"""A sweep is due this long after the last one; each process asks about every 2 seconds."""
-
-GAP_MS = 8_000
-"""After so long without a sweep Redis was away, or all of us: renewals were lost, nobody is
-blamed, and every lease begins anew. A client renews every 5 seconds, so those who were alive
-when it began still had 15."""
 
 
 def renew_many(holders: Sequence[Holder]) -> list[DomainError | None]:
@@ -66,38 +58,30 @@ def sweep() -> None:
     """
     with acting_from(Origin(request_id="voice-sweep", method="job")):
         try:
-            turn = leases.turn(every_ms=SWEEP_MS, gap_ms=GAP_MS)
-            reading = leases.read() if turn is not Turn.NOT_YET else None
+            turn = leases.turn()
+            if turn is Turn.NOT_YET:
+                return
+            reading = leases.read()
         except Away:
             # Nobody's lease can be judged; who is no member any more leaves all the same.
             _each(revoke, [one for one in access.living() if not one.may_stay])
             return
-        if reading is not None:
-            _sweep(reading, after_a_gap=turn is Turn.AFTER_A_GAP)
+        _carry_out(
+            lifetimes.plan(
+                reading,
+                access.living(),
+                live_sessions=live_sessions(reading.sessions()),
+                after_a_gap=turn is Turn.AFTER_A_GAP,
+            )
+        )
 
 
-def _sweep(reading: Reading, *, after_a_gap: bool) -> None:
-    living = access.living()
-    there = {one.pid for one in living}
-    leases.drop([(pid, had.gen) for pid, had in reading.leases.items() if pid not in there])
-    missing = [one for one in living if after_a_gap or reading.lost(one.pid, one.gen)]
-    if missing:
-        _regrant([Holder(one.pid, one.gen, one.user) for one in missing])
-    signed_out = _signed_out(reading)
-    _each(revoke, [one for one in living if not one.may_stay or (one.pid, one.gen) in signed_out])
-    if not after_a_gap:
-        _each(expire, [one for one in living if reading.ended(one.pid, one.gen)])
-
-
-def _signed_out(reading: Reading) -> set[tuple[UUID, int]]:
-    """Whose lease was last renewed from a session that has ended."""
-    sessions = {UUID(lease.session) for lease in reading.leases.values() if lease.session}
-    live = {str(session) for session in live_sessions(sessions)} if sessions else set()
-    return {
-        (pid, lease.gen)
-        for pid, lease in reading.leases.items()
-        if lease.session and lease.session not in live
-    }
+def _carry_out(plan: Plan) -> None:
+    leases.drop(plan.forget)
+    if plan.grant:
+        _regrant(plan.grant)
+    _each(revoke, plan.revoke)
+    _each(expire, plan.expire)
 
 
 def _each(put_out: Callable[[UUID, int], None], found: Collection[Living]) -> None:

@@ -15,7 +15,7 @@ from app.errors import Conflict, NotFound, StaleGeneration
 from app.realtime import protocol
 from app.realtime.services import voice_stream
 from app.voice import access, leases, rooms, turn
-from app.voice.leases import Holder
+from app.voice.lifetimes import Holder
 from app.voice.rooms import Identity, Place
 from app.voice.services.writing import Writer, limits, lock
 
