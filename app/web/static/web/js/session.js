@@ -62,7 +62,10 @@ export class Session {
       request: (op, d) => this.connection.request(op, d),
       onEvent: (frame) => this.#happened(frame),
       onLost: (name) => void this.#reload(name),
-      onFresh: (name) => { if (name === userStream(me.id)) void this.#loadLists(); },
+      onFresh: (name) => {
+        if (name === userStream(me.id)) void this.#loadLists();
+        else if (name.startsWith('voice:')) this.calls.reload(name);
+      },
       onRefused: (name, code) => { if (code === Code.NOT_FOUND) void this.#loadLists(); },
     });
     this.calls = new Calls({

@@ -9,13 +9,17 @@ import { Pane } from './pane.js';
 import { Sidebar } from './sidebar.js';
 import { TimelineView, Waiting } from './timeline.js';
 import { goToList } from './navigation.js';
+import { CallBanner, CallNotices } from './voice/banner.js';
+import { VoiceBar, VoiceNews } from './voice/bar.js';
+import { Sound } from './voice/sound.js';
+import { Tiles } from './voice/tiles.js';
 import { joinConversation } from '../commands.js';
 import { parse, plainText } from '../markdown.js';
 import { firstName } from '../store.js';
 
 /** @param {{app: Parley.App}} props */
 export function App({ app }) {
-  return html`<${AppContext.Provider} value=${app}><${Layout} /><${Dialogs} /><${Toast} /><${Live} /><//>`;
+  return html`<${AppContext.Provider} value=${app}><${Layout} /><${Dialogs} /><${Toast} /><${Live} /><${VoiceNews} /><//>`;
 }
 
 function Layout() {
@@ -24,13 +28,14 @@ function Layout() {
   const conversation = id ? session.store.conversations.value.get(id) ?? null : null;
   useTitle(conversation);
   const pane = conversation && ui.paneOpen.value;
-  return html`<div class=${`chat ${pane ? 'has-pane' : ''}`} data-view=${ui.view.value}>
+  return html`<div class=${`chat ${pane ? 'has-pane' : ''} ${session.calls.room.conversation.value ? 'has-call' : ''}`} data-view=${ui.view.value}>
     <${Sidebar} />
     <main class="conversation" id="main" tabindex="-1">
-      <${Banner} />
+      <${Banner} /><${CallBanner} /><${Sound} />
       ${conversation ? html`<${Conversation} key=${conversation.id} conversation=${conversation} />` : html`<${Nothing} id=${id} />`}
     </main>
     ${pane && html`<${Pane} conversation=${conversation} />`}
+    <${VoiceBar} />
   </div>`;
 }
 
@@ -39,7 +44,7 @@ function Conversation({ conversation }) {
   const { session } = useApp();
   const title = session.store.title(conversation);
   const sign = conversation.kind === 'direct' ? '' : '#';
-  return html`<${Header} conversation=${conversation} />
+  return html`<${Header} conversation=${conversation} /><${CallNotices} conversation=${conversation.id} /><${Tiles} conversation=${conversation.id} />
     ${conversation.member ? html`<${TimelineView} conversation=${conversation} />
       <div class="conversation-foot"><${Typing} id=${conversation.id} /><${Composer} conversation=${conversation} label=${`Message ${sign}${title}`} /></div>`
       : html`<${Join} conversation=${conversation} />`}`;

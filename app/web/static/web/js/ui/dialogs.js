@@ -4,6 +4,8 @@ import { Dialog, Actions } from './dialog.js';
 import { AddPeople, Browse, CreateConversation, CreateDirect, Rename } from './conversation-dialogs.js';
 import { Jump } from './jump.js';
 import { Search } from './search.js';
+import { MoveCall } from './voice/move.js';
+import { CallDialog } from './voice/prejoin.js';
 import { html, plural, useApp, useState } from './html.js';
 import { goToList } from './navigation.js';
 import { deleteMessage, leaveConversation } from '../commands.js';
@@ -20,6 +22,8 @@ export function Dialogs() {
     case 'add-people': return html`<${AddPeople} id=${dialog.conversation} />`;
     case 'rename': return html`<${Rename} id=${dialog.conversation} />`;
     case 'leave': return html`<${Leave} id=${dialog.conversation} />`;
+    case 'call': return html`<${CallDialog} key=${dialog.conversation} id=${dialog.conversation} />`;
+    case 'move-call': return html`<${MoveCall} participant=${dialog.participant} />`;
     case 'delete': return html`<${Delete} message=${dialog.message} />`;
     case 'shortcuts': return html`<${Shortcuts} />`;
     case 'signout': return html`<${SignOut} />`;
@@ -31,6 +35,7 @@ const SHORTCUTS = [
   ['Ctrl K', 'Jump to a conversation or a person'], ['/', 'Search messages'], ['Alt ↑ / Alt ↓', 'The conversation above or below'],
   ['Enter', 'Send'], ['Shift Enter', 'A new line'], ['↑', 'Edit your last message (in an empty field)'],
   ['Ctrl B, Ctrl I', 'Bold, italic'], ['@', 'Mention somebody'], ['Shift Tab, then ↑ ↓', 'From message to message; Tab goes to what can be done with it'],
+  ['Ctrl Shift Space', 'In a call: mute or unmute'], ['Space (held)', 'In a call, with push to talk: be heard'],
   ['Esc', 'Close what is open'], ['?', 'This list'],
 ];
 

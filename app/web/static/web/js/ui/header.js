@@ -4,6 +4,7 @@ import { Icon, IconButton, html, plural, useApp } from './html.js';
 import { Menu, MenuItem } from './menu.js';
 import { goToList } from './navigation.js';
 import { Sign } from './sidebar.js';
+import { CallButton } from './voice/card.js';
 
 /** @type {Record<string, string>} */
 const NOTICES = {
@@ -24,6 +25,7 @@ export function Header({ conversation }) {
         <h1 class="conversation-title"><${Sign} conversation=${conversation} title=${title} /> <span class="truncate">${title}</span></h1>
         <p class="small soft truncate">${direct ? 'Direct conversation' : facts.join(' · ')}</p>
       </div>
+      <${CallButton} conversation=${conversation} />
       <button type="button" class="button" aria-pressed=${ui.paneOpen.value} onClick=${() => ui.togglePane()}>
         <${Icon} name="users" /> <span class="wide-only">People</span><span class="hidden-visually narrow-name">People</span></button>
       ${conversation.member && !direct && html`<${Menu} label="More about this conversation" class="button button-icon">

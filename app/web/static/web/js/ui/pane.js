@@ -5,6 +5,7 @@ import { History } from './history.js';
 import { People } from './people.js';
 import { ReceiptCard } from './receipt.js';
 import { Thread } from './thread.js';
+import { CallCard } from './voice/card.js';
 
 /** @param {{conversation: Parley.Conversation}} props */
 export function Pane({ conversation }) {
@@ -19,6 +20,7 @@ export function Pane({ conversation }) {
     ${detail.view === 'thread' && html`<${Thread} key=${detail.message} conversation=${conversation} root=${detail.message} />`}
     ${detail.view === 'receipt' && html`<${ReceiptCard} key=${detail.message} id=${detail.message} />`}
     ${detail.view === 'history' && html`<${History} key=${detail.message} id=${detail.message} />`}
+    ${detail.view !== 'thread' && html`<${CallCard} key=${`call:${conversation.id}`} conversation=${conversation} />`}
     ${detail.view !== 'thread' && html`<${People} key=${conversation.id} conversation=${conversation} />`}
   </aside>`;
 }

@@ -8,6 +8,7 @@ import { signal } from '../../vendor/signals-core.js';
  * @typedef {{name: 'jump' | 'create' | 'direct' | 'browse' | 'shortcuts' | 'signout'}
  *   | {name: 'search', query?: string}
  *   | {name: 'add-people' | 'rename' | 'leave', conversation: string}
+ *   | {name: 'call', conversation: string} | {name: 'move-call', participant: Parley.Participant}
  *   | {name: 'delete', message: Parley.Message}} Dialog
  * @typedef {{atBottom: boolean, id: string, delta: number}} Place
  */

@@ -46,6 +46,9 @@ export class Calls {
     });
     this.media = new Media({ devices: this.devices, clock: options.clock, give: (kind, track) => this.room.give(kind, track) });
     this.pushToTalk = signal(this.choices.get('push-to-talk') === 'on');
+    /** How loud people are here, where it was changed on this page; by person. */
+    this.volumes = signal(/** @type {Map<string, number>} */ (new Map()));
+    this.speaker = signal(this.choices.get('speaker'));
     /** Speaking into a microphone that is muted: the others do not hear it. */
     this.unheard = computed(() => this.room.muted.value && this.media.talking.value);
     effect(() => {
@@ -93,8 +96,9 @@ export class Calls {
       const at = streams.position(name);
       if (at?.epoch === found.position.epoch && at && at.offset > found.position.offset) return;
       this.#show(conversation, { ...found, roster: roster(found.participants) });
-      if (streams.position(name)) streams.reset(name, found.position);
-      else streams.follow(name, found.position);
+      // A room in which nobody has ever been has no stream yet: from its top, and then we look again.
+      if (!at) streams.follow(name, found.position.epoch ? found.position : null);
+      else if (found.position.epoch) streams.reset(name, found.position);
       if (this.room.place.value?.conversation === conversation) this.room.mesh.value?.update(found.participants);
     } catch (error) {
       if (/** @type {any} */ (error).status === 404) return;
@@ -223,6 +227,17 @@ export class Calls {
     await this.room.share();
   }
 
+  /** @param {string} device */
+  setSpeaker(device) {
+    this.choices.set('speaker', device);
+    this.speaker.value = device;
+  }
+
+  /** @param {string} conversation @returns {Promise<Parley.PastCall[]>} the latest first */
+  async past(conversation) {
+    return (await this.options.api.get(`/conversations/${conversation}/calls`)).calls;
+  }
+
   /** @param {boolean} on */
   setPushToTalk(on) {
     this.choices.set('push-to-talk', on ? 'on' : '');
@@ -252,5 +267,6 @@ export class Calls {
   /** @param {string} user @param {number} value */
   setVolume(user, value) {
     this.choices.set(`volume:${user}`, value === 1 ? '' : String(value));
+    this.volumes.value = new Map(this.volumes.value).set(user, value);
   }
 }
