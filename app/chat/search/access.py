@@ -58,8 +58,11 @@ def search_in(
     limit: int = PAGE,
 ) -> Page:
     """The same in conversations of the organization that the caller has decided on."""
-    indexed = _reach(organization)
+    indexed, turned = _reach(organization)
     found = find(organization, conversations, criteria, indexed=indexed, before=before, limit=limit)
+    if _reach(organization)[1] != turned:
+        # Turned meanwhile: what was looked up may have been on its way out of the index.
+        return search_in(organization, conversations, criteria, before=before, limit=limit)
     return Page(_with_messages(found), found.next, indexed == EARLIEST, found.opened)
 
 
@@ -99,14 +102,16 @@ def _mine(user: User) -> frozenset[UUID]:
     return frozenset(stays.values_list("conversation_id", flat=True))
 
 
-def _reach(organization: UUID) -> Place:
-    """How far back the organization's index is whole."""
+def _reach(organization: UUID) -> tuple[Place, datetime | None]:
+    """How far back the organization's index is whole, and when it was turned on or off."""
     index = SearchIndex.objects.filter(pk=organization).first()
-    if index is None or index.state == IndexState.COMPLETE:
-        return EARLIEST
+    if index is None:
+        return EARLIEST, None
+    if index.state == IndexState.COMPLETE:
+        return EARLIEST, index.changed_at
     if index.state == IndexState.BUILDING and index.reached_at and index.reached_id:
-        return Place(index.reached_at, index.reached_id)
-    return LATEST
+        return Place(index.reached_at, index.reached_id), index.changed_at
+    return LATEST, index.changed_at
 
 
 def _with_messages(found: Found) -> list[tuple[Message, str]]:

@@ -9,6 +9,9 @@ from django.db import connection
 
 from app.accounts.models import User
 from app.chat import services
+from app.chat.search import access, finding
+from app.chat.search.access import Wanted
+from app.chat.search.finding import Criteria
 from app.chat.search.models import SearchTokens
 from app.errors import Invalid
 from tests.chat.search.looking import texts
@@ -126,3 +129,34 @@ def test_nothing_readable_is_in_the_index_and_equal_words_look_unlike_elsewhere(
         one, other = [words for (words,) in cursor.fetchall()]
     assert len(one) == len(other) == 1  # how often a word is said is not told
     assert one != other
+
+
+def test_a_number_that_two_words_share_shows_neither_to_who_looks_for_the_other(
+    alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in 2^64: planted. The hit is opened, and refused."""
+    monkeypatch.setattr(finding, "NEWEST", 1)
+    monkeypatch.setattr(finding, "DENSE", 1)
+    ward = room(alice, bob)
+    bed, cot = say(alice, ward, "bed"), say(alice, ward, "cot")
+    say(alice, ward, "the newest")
+    (number,) = SearchTokens.objects.get(pk=UUID(bed.id)).words
+    tokens = SearchTokens.objects.get(pk=UUID(cot.id))
+    tokens.words = sorted([*tokens.words, number])
+    tokens.save()
+    page = access.search(bob, Wanted(Criteria([("bed",)])))
+    assert [text for _, text in page.messages] == ["bed"]
+    assert page.opened == 3
+
+
+def test_a_number_of_another_conversation_s_message_opens_nothing_there(
+    alice: User, bob: User, mallory: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "NEWEST", 1)
+    monkeypatch.setattr(finding, "DENSE", 1)
+    hers, theirs = room(mallory), room(alice, bob)
+    found, secret = say(mallory, hers, "bed"), say(alice, theirs, "bed, a secret")
+    say(mallory, hers, "the newest")
+    (number,) = SearchTokens.objects.get(pk=UUID(found.id)).words
+    SearchTokens.objects.filter(pk=UUID(secret.id)).update(words=[number])
+    assert texts(mallory, "bed") == ["bed"]

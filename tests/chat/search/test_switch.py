@@ -13,6 +13,7 @@ from app.audit.models import Entry
 from app.chat import services
 from app.chat.search import access, finding, switch
 from app.chat.search.models import IndexState, SearchIndex, SearchTokens
+from app.encryption.blind import search_months
 from app.errors import Denied
 from tests.chat.search.looking import texts
 from tests.chat.talk import room, say
@@ -50,13 +51,16 @@ def test_off_and_on_again_is_found_at_every_step(alice: User, bob: User, ada: Us
     say(bob, ward, "bed while building")
     services.edit_message(editor=alice, message_id=UUID(sent[0].id), body="cot 0", revision=1)
     expected.remove("bed 0")
+    switch.work_on_indexes(batches=1)
+    expected.insert(0, "bed behind the builder's back")
+    say(bob, ward, "bed behind the builder's back")
     while True:
         assert texts(bob, "bed") == expected
         assert texts(bob, "cot") == ["cot 0"]
         if switch.progress(ada).state != IndexState.BUILDING:
             break
         switch.work_on_indexes(batches=1)
-    assert SearchTokens.objects.count() == 10
+    assert SearchTokens.objects.count() == 11
     assert switch.progress(ada) == switch.Progress(IndexState.COMPLETE, 10, 10)
 
 
@@ -122,6 +126,67 @@ def test_a_message_whose_sender_knew_of_no_index_is_in_it_all_the_same(
     sender.join()
     builder.join()
     assert SearchTokens.objects.count() == 1
+
+
+def test_a_search_during_which_the_index_goes_is_begun_again(
+    alice: User, bob: User, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "DENSE", 2)
+    ward = room(alice, bob)
+    for number in range(5):
+        say(alice, ward, f"bed {number}")
+    turned: list[bool] = []
+
+    def turned_off_meanwhile(*given: Any, **named: Any) -> Any:
+        if not turned:
+            turned.append(True)
+            switch.switch_index(by=ada, on=False)
+            switch.work_on_indexes()
+        return search_months(*given, **named)
+
+    monkeypatch.setattr(finding, "search_months", turned_off_meanwhile)
+    page = access.search(bob, access.Wanted(finding.Criteria([("bed",)])))
+    assert turned
+    assert [text for _, text in page.messages] == [f"bed {number}" for number in range(4, -1, -1)]
+    assert not page.indexed
+
+
+def test_whatever_was_sent_is_found_while_the_index_is_turned_off_and_on(
+    alice: User, bob: User, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "DENSE", 2)
+    wards = [room(alice, bob), room(bob, alice)]
+    sent: list[str] = []
+
+    enough = threading.Event()
+
+    def send(author: User, ward: Any) -> None:
+        try:
+            while not enough.wait(0.02):
+                say(author, ward, text := f"bed {len(sent)} of {author.pk}")
+                sent.append(text)
+        finally:
+            connection.close()
+
+    senders = [
+        threading.Thread(target=send, args=pair) for pair in zip((alice, bob), wards, strict=True)
+    ]
+    for sender in senders:
+        sender.start()
+    try:
+        for turn in range(6):
+            switch.switch_index(by=ada, on=bool(turn % 2))
+            for batches in (1, 1, None):
+                switch.work_on_indexes(batches=batches)
+                known = set(sent)
+                assert known <= set(texts(alice, "bed"))
+    finally:
+        enough.set()
+        for sender in senders:
+            sender.join()
+    assert switch.progress(ada).state == IndexState.COMPLETE
+    assert SearchTokens.objects.count() == len(sent)
+    assert sorted(texts(alice, "bed")) == sorted(sent)
 
 
 def test_the_api_says_how_far_it_is(ada: User, api: Callable[[User], Any], alice: User) -> None:
