@@ -142,6 +142,17 @@ def open_note(note: str, keys: Iterable[PublicKey]) -> str:
     return text
 
 
+def with_lines_of(note: str, others: Iterable[str]) -> str:
+    """The note with the signature lines that other notes of the same text carry beside its own."""
+    text, _, lines = note.rpartition("\n\n")
+    signatures = dict.fromkeys(lines.splitlines())
+    for other in others:
+        other_text, _, lines = other.rpartition("\n\n")
+        if other_text == text:
+            signatures.update(dict.fromkeys(lines.splitlines()))
+    return f"{text}\n\n" + "".join(f"{line}\n" for line in signatures)
+
+
 def _split(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     if len(note) > _LARGEST_NOTE or any(c < " " and c != "\n" for c in note):
         raise BadNote("too long, or with control characters")

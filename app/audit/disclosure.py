@@ -15,7 +15,8 @@ from django.db.models import Count, Q, QuerySet
 
 from app.audit import leaves, merkle
 from app.audit.actions import Action
-from app.audit.models import Checkpoint, Entry, Key, Leaf, Node
+from app.audit.checkpoint import with_lines_of
+from app.audit.models import Checkpoint, Cosignature, Entry, Key, Leaf, Node
 
 BATCH = 2000  # leaves
 
@@ -68,6 +69,22 @@ def tree_of(organization: UUID, size: int) -> SignedTree | None:
 
 def _signed(row: Checkpoint) -> SignedTree:
     return SignedTree(row.size, bytes(row.root), row.note, row.created_at)
+
+
+def cosigned(organization: UUID, tree: SignedTree) -> str:
+    """The checkpoint's note with the line of each witness that has signed it too."""
+    notes = Cosignature.objects.filter(organization_id=organization, size=tree.size)
+    return with_lines_of(tree.note, notes.order_by("id").values_list("note", flat=True))
+
+
+def witnessed_tree(organization: UUID, size: int) -> SignedTree | None:
+    """The last checkpoint of at most `size` leaves that a witness has signed too.
+
+    Witnesses are asked now and then, so it is seldom the last one of the log.
+    """
+    found = Cosignature.objects.filter(organization_id=organization, size__lte=size)
+    last = found.order_by("-size").values_list("size", flat=True).first()
+    return None if last is None else tree_of(organization, last)
 
 
 def verifier_key(organization: UUID) -> str | None:

@@ -7,17 +7,18 @@ It needs Python 3.9 or newer and the package `cryptography`, and nothing of Parl
   1. the checkpoint is signed by the log's key, and every leaf that it stands for is in leaves.txt;
   2. each logged entry of the requested scope and period is in bodies.jsonl, byte for byte;
   3. each version of each message that these entries speak of is in messages.jsonl, in the order
-     of the log, and its text is the text that was logged; the other files repeat the entries,
-     and each attached file is the file that was logged;
+     of the log, and its text is the text that was logged; the other .jsonl files and the tables
+     repeat the entries, and each attached file is the file that was logged;
   4. two people asked for and approved exactly this scope, and the manifest was logged before
      anybody could download it;
   5. with `--previous OLD`, that the log goes on from that of an older package, and that nothing
-     of it is left out here.
+     of it is left out here; with `--witness VKEY`, that this witness has signed for the log.
 It does not show that everything that happened was logged, nor that the log showed others the
-same history: compare checkpoints from elsewhere (`--checkpoint FILE`) for that.
+same history: compare checkpoints from elsewhere (`--checkpoint FILE`), or ask a witness, for that.
+Workbooks, pages and mails are the files that were logged, by their hash; it does not read them.
 
 How to read it: `check_package` is the order of things. Every file is in the order of the log, so
-one pass (`sweep`) reads leaves.txt with the bodies and the rows beside it, in constant memory.
+one pass (`Sweep.run`) reads leaves.txt with bodies and rows beside it, in constant memory.
 
 Exit status: 0 everything holds, 1 something is wrong (each thing is named), 2 cannot check.
 """
@@ -37,8 +38,9 @@ import sqlite3
 import sys
 import zipfile
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from typing import Any, BinaryIO, NamedTuple
 from uuid import UUID
 
@@ -46,36 +48,25 @@ FORMAT = "parley-export/2"
 # These two stand outside the manifest: it cannot hold its own hash, nor the proof that was made
 # after it.
 OUTSIDE_MANIFEST = ("manifest.json", "manifest.tlog-proof")
+# A checkpoint that witnesses have signed too, where the package's own has no such signature yet.
+WITNESSED = "checkpoint.witnessed"
 # Which entries a file repeats, by how their action ("subject:action") begins.
 VIEWS = {
     "membership.jsonl": ("member:",),
     "reactions.jsonl": ("reaction:",),
     "reads.jsonl": (
-        "read:",
-        "trail:",
-        "names:",
-        "message:disclosed",
-        "search:",
-        "conversation:opened",
-        "attachment:downloaded",
-        "export:downloaded",
+        "read:", "trail:", "names:", "message:disclosed", "search:", "conversation:opened",
+        "attachment:downloaded", "export:downloaded",
     ),
     "calls.jsonl": ("call:",),
     "attachments.jsonl": ("attachment:uploaded", "attachment:deleted"),
     "holds.jsonl": ("hold:",),
     "erasures.jsonl": ("erasure:", "data_key:destroyed"),
-}
-VIEWS_OF = {  # packages of the first format are checked as they were made
-    "parley-export/1": {
-        "membership.jsonl": ("member:",),
-        "reactions.jsonl": ("reaction:",),
-        "reads.jsonl": ("trail:", "names:", "message:disclosed", "export:downloaded"),
-    },
-    FORMAT: VIEWS,
-}
+}  # fmt: skip
+JOINED, LEFT = ("member:joined", "member:added"), ("member:left", "member:removed")
 # Entries that may stand beside what was asked for, because a row refers to them: who was a member
 # when the period began, a file uploaded before its message's period, the end of a data key.
-CONTEXT = ("member:joined", "member:added", "attachment:uploaded", "data_key:destroyed")
+CONTEXT = (*JOINED, "attachment:uploaded", "data_key:destroyed")
 MESSAGE_ACTIONS = ("message:sent", "message:edited", "message:deleted")
 CSV_COLUMNS = (
     "leaf", "at", "conversation", "conversation_name", "conversation_kind", "message", "thread",
@@ -90,10 +81,16 @@ CALL_COLUMNS = (
     "after.video", "after.identity", "parameters.connections",
 )  # fmt: skip
 TABLES = {"messages": CSV_COLUMNS, "calls": CALL_COLUMNS}
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = frozenset("=+-@\t\r")
+UNREAD = (".xlsx", ".pdf", ".eml.zip")
 MOST_PROBLEMS = 1000  # that are named one by one
 TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)"
 LEAF = re.compile(rf"v1 {TIME} ([0-9a-f]{{32}}) ([0-9a-f]{{32}}) ([0-9a-f]{{64}})", re.ASCII)
+Row = dict[str, Any]
+NumberedRows = Iterator[tuple[int, Row]]  # with their line numbers, from 1
+
+
+decode = json.JSONDecoder().decode
 
 
 class CannotCheck(Exception):
@@ -112,10 +109,9 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         where = self.file + (f" line {self.line}" if self.line is not None else "")
-        about = (f"leaf {self.leaf}" if self.leaf is not None else "") + (
-            f" message {self.message}" if self.message else ""
-        )
-        place = ", ".join(part for part in (where, about.strip()) if part)
+        leaf = f"leaf {self.leaf}" if self.leaf is not None else ""
+        message = f"message {self.message}" if self.message else ""
+        place = ", ".join(part for part in (where, f"{leaf} {message}".strip()) if part)
         return f"{place}: {self.text}" if place else self.text
 
 
@@ -130,9 +126,9 @@ class Report:
         self.facts: dict[str, Any] = {}
         self.unnamed = 0
 
-    def wrong(self, code: str, text: str, **where: Any) -> None:
+    def wrong(self, code: str, text: str, file: str = "", **where: Any) -> None:
         if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(Problem(code, text, **where))
+            self.problems.append(Problem(code, text, file, **where))
         else:
             self.unnamed += 1
 
@@ -171,9 +167,12 @@ class Package:
             return self.zip.open(name)  # type: ignore[return-value]
         return open(os.path.join(self.folder, name), "rb")
 
-    def hold(self, name: str) -> BinaryIO:
-        """As `open`, for a file that is read until the end of the check."""
-        return self.opened.enter_context(self.open(name))
+    def hold(self, name: str) -> BinaryIO | None:
+        """The file, open until the end of the check; None where check_files named its absence."""
+        try:
+            return self.opened.enter_context(self.open(name))
+        except (KeyError, OSError):
+            return None
 
     def read(self, name: str) -> bytes:
         try:
@@ -182,20 +181,16 @@ class Package:
         except (KeyError, OSError):
             raise CannotCheck(f"{name} is missing") from None
 
-    def rows(self, name: str, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The objects of a JSON Lines file with their line numbers; a bad line is a problem."""
-        try:
-            file = self.hold(name)
-        except (KeyError, OSError):
-            return  # check_files has named it
-        strict = json.JSONDecoder(object_pairs_hook=without_duplicates)
-        for number, line in enumerate(file, 1):
+    def rows(self, name: str, report: Report) -> NumberedRows:
+        """The objects of a JSON Lines file; a bad line is a problem."""
+        strict = json.JSONDecoder(object_pairs_hook=without_duplicates).decode
+        for number, line in enumerate(self.hold(name) or (), 1):
             try:
-                row = strict.decode(line.decode())
+                row = strict(line.decode())
                 if not isinstance(row, dict):
                     raise ValueError("not an object")
             except (ValueError, RecursionError) as error:
-                report.wrong("malformed", f"not a JSON object: {error}", file=name, line=number)
+                report.wrong("malformed", f"not a JSON object: {error}", name, line=number)
             else:
                 yield number, row
 
@@ -209,7 +204,7 @@ def is_encrypted(path: str) -> bool:
         return False
 
 
-def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_duplicates(pairs: list[tuple[str, Any]]) -> Row:
     """A JSON object; a repeated key would show different readers different values."""
     result = dict(pairs)
     if len(result) != len(pairs):
@@ -217,17 +212,16 @@ def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def check_files(package: Package, manifest: dict[str, Any], report: Report) -> None:
+def check_files(package: Package, manifest: Row, report: Report) -> None:
     """Each file is listed in the manifest with its hash, and there are no others."""
-    present = package.names()
-    listed = manifest["files"]
-    for name in sorted(set(present) - set(listed) - set(OUTSIDE_MANIFEST)):
-        report.wrong("file-extra", "is not listed in the manifest", file=name)
-    for name in sorted({name for name in present if present.count(name) > 1}):
-        report.wrong("file-twice", "is in the package more than once", file=name)
+    present, listed = Counter(package.names()), manifest["files"]
+    for name in sorted(present.keys() - listed.keys() - {*OUTSIDE_MANIFEST}):
+        report.wrong("file-extra", "is not listed in the manifest", name)
+    for name in sorted(name for name, times in present.items() if times > 1):
+        report.wrong("file-twice", "is in the package more than once", name)
     for name, expected in sorted(listed.items()):
         if name not in present:
-            report.wrong("file-missing", "is listed in the manifest and missing", file=name)
+            report.wrong("file-missing", "is listed in the manifest and missing", name)
             continue
         digest = hashlib.sha256()
         with package.open(name) as file:
@@ -235,17 +229,41 @@ def check_files(package: Package, manifest: dict[str, Any], report: Report) -> N
                 digest.update(chunk)
         package.hashes[name] = digest.hexdigest()
         if digest.hexdigest() != expected["sha256"]:
-            report.wrong("file-changed", "is not the file that the manifest lists", file=name)
+            report.wrong("file-changed", "is not the file that the manifest lists", name)
     report.lines.append(f"{len(listed)} files against the manifest's SHA-256")
+    unread = [name for name in sorted(listed) if name.endswith(UNREAD)]
+    if unread:
+        report.lines.append(f"{', '.join(unread)}: by hash only, not read; messages.jsonl is")
 
 
-# --- The signed checkpoint (c2sp.org/signed-note, c2sp.org/tlog-checkpoint) ---------------------
+# --- Signed checkpoints (c2sp.org/signed-note, tlog-checkpoint, tlog-cosignature) ---------------
 
 
 class Key(NamedTuple):
     name: str
     id: bytes
     public: bytes
+
+    def signature(self, note: bytes) -> bytes | None:
+        """What stands in this key's line below the note; None if it has none."""
+        prefix = f"— {self.name} ".encode()
+        for line in note.rpartition(b"\n\n")[2].split(b"\n"):
+            if line.startswith(prefix):
+                signature = base64.b64decode(line[len(prefix) :], validate=True)
+                if signature[:4] == self.id:
+                    return signature[4:]
+        return None
+
+    def check(self, signature: bytes, text: bytes) -> None:
+        """Raises ValueError unless it is this key's Ed25519 signature over the text."""
+        # Imported here: main names its absence.
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+
+        try:
+            ed25519.Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text)
+        except InvalidSignature:
+            raise ValueError(f"the signature of {self.name} is forged or of another text") from None
 
 
 class Checkpoint(NamedTuple):
@@ -254,49 +272,31 @@ class Checkpoint(NamedTuple):
     root: bytes
 
 
-def parse_key(vkey: str) -> Key:
-    """`<name>+<key id, 8 hex>+<base64 of 0x01 and the 32 bytes of the Ed25519 key>`."""
+LOG, WITNESS = 1, 4  # kinds of keys
+
+
+def parse_key(vkey: str, kind: int = LOG) -> Key:
+    """`<name>+<key id, 8 hex>+<base64 of the kind and the 32 bytes of the Ed25519 key>`."""
     try:
         name, key_id, encoded = vkey.strip().split("+", 2)
         data = base64.b64decode(encoded, validate=True)
     except (ValueError, binascii.Error):
         raise CannotCheck(f"the key is not a verifier key: {vkey!r}") from None
     expected = hashlib.sha256(name.encode() + b"\n" + data).digest()[:4]
-    if len(data) != 33 or data[0] != 1 or key_id != expected.hex():
-        raise CannotCheck(f"the key is damaged, or not an Ed25519 key: {vkey!r}")
+    if len(data) != 33 or data[0] != kind or key_id != expected.hex():
+        raise CannotCheck(f"the key is damaged, or of another kind than is needed: {vkey!r}")
     return Key(name, expected, data[1:])
 
 
 def open_checkpoint(note: bytes, key: Key) -> Checkpoint:
     """Raises ValueError unless `key` signed this well-formed checkpoint."""
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - main names its absence
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
-        Ed25519PublicKey,
-    )
-
-    text, separator, signatures = note.rpartition(b"\n\n")
-    if not separator:
-        raise ValueError("it is not a signed note")
-    text += b"\n"
-    public = Ed25519PublicKey.from_public_bytes(key.public)
-    prefix = f"— {key.name} ".encode()
-    for line in signatures.split(b"\n"):
-        if not line.startswith(prefix):
-            continue
-        signature = base64.b64decode(line[len(prefix) :], validate=True)
-        if signature[:4] != key.id:
-            continue
-        try:
-            public.verify(signature[4:], text)
-        except InvalidSignature:
-            raise ValueError(f"the signature of {key.name} is forged or of another text") from None
-        return parse_checkpoint(text)
-    raise ValueError(f"it carries no signature by the key {key.name}+{key.id.hex()}")
-
-
-def parse_checkpoint(text: bytes) -> Checkpoint:
+    text, separator, _ = note.rpartition(b"\n\n")
+    signature = key.signature(note)
+    if not separator or signature is None:
+        raise ValueError(f"it carries no signature by the key {key.name}+{key.id.hex()}")
+    key.check(signature, text + b"\n")
     lines = text.decode().split("\n")
-    if len(lines) < 4 or not re.fullmatch(r"0|[1-9][0-9]*", lines[1]):
+    if len(lines) < 3 or not re.fullmatch(r"0|[1-9][0-9]*", lines[1]):
         raise ValueError("its text is not a checkpoint")
     root = base64.b64decode(lines[2], validate=True)
     if len(root) != 32:
@@ -310,9 +310,34 @@ def check_checkpoint(note: bytes, key: Key, file: str, report: Report) -> Checkp
         if checkpoint.origin != key.name:
             raise ValueError(f"it is a checkpoint of another log, {checkpoint.origin!r}")
     except ValueError as error:
-        report.wrong("signature", str(error), file=file)
+        report.wrong("signature", str(error), file)
         return None
     return checkpoint
+
+
+def check_witness(witness: Key, notes: dict[str, bytes], report: Report) -> None:
+    """The witness has cosigned one of these checkpoints of the log, and none of them wrongly."""
+    found = False
+    for file, note in notes.items():
+        try:
+            signature = witness.signature(note)
+            if signature is None:
+                continue
+            seconds = int.from_bytes(signature[:8], "big")
+            text = note.rpartition(b"\n\n")[0] + b"\n"
+            witness.check(signature[8:], b"cosignature/v1\ntime %d\n%b" % (seconds, text))
+            when = datetime.fromtimestamp(seconds, timezone.utc)  # noqa: UP017 - Python 3.9
+        except (ValueError, OverflowError, OSError) as error:
+            report.wrong("cosignature", str(error), file)
+        else:
+            found = True
+            report.lines.append(
+                f"{file} cosigned by {witness.name} at {when:%Y-%m-%d %H:%M:%S} UTC"
+            )
+    if not found:
+        where = " and ".join(notes) or "no genuine checkpoint"
+        why = f"{witness.name} has cosigned nothing that is here: {where}"
+        report.wrong("cosignature", why, "checkpoint")
 
 
 # --- The Merkle tree (RFC 6962 section 2.1; proofs as in RFC 9162 sections 2.1.3.2, 2.1.4.2) ----
@@ -338,15 +363,18 @@ class Tree:
         self._sizes = sizes
         self._complete: list[bytes] = []  # roots of complete subtrees, the largest first
 
-    def add(self, node: bytes) -> None:
-        if self.size in self._sizes:
-            self.roots[self.size] = self.root()
-        number, complete, sha256 = self.size, self._complete, hashlib.sha256
-        while number & 1:  # two complete trees of one height are one of the next
-            node = sha256(b"\x01" + complete.pop() + node).digest()
-            number >>= 1
-        complete.append(node)
-        self.size += 1
+    def extend(self, hashes: list[bytes]) -> None:
+        number, complete, sha256, sizes = self.size, self._complete, hashlib.sha256, self._sizes
+        for leaf in hashes:
+            if number in sizes:
+                self.roots[number] = self.root()
+            node, height = leaf, number
+            while height & 1:  # two complete trees of one height are one of the next
+                node = sha256(b"\x01" + complete.pop() + node).digest()
+                height >>= 1
+            complete.append(node)
+            number += 1
+        self.size = number
 
     def root(self) -> bytes:
         if not self._complete:
@@ -405,6 +433,10 @@ def consistent(old: Checkpoint, new: Checkpoint, proof: list[bytes]) -> bool:
     return last == 0 and old_node == old.root and new_node == new.root
 
 
+def nodes(encoded: list[str]) -> list[bytes]:
+    return [base64.b64decode(node, validate=True) for node in encoded]
+
+
 # --- Leaves, and which of them were asked for ---------------------------------------------------
 
 
@@ -419,53 +451,50 @@ def parse_leaf(line: str) -> Leaf:
     match = LEAF.fullmatch(line)
     if not match:
         raise ValueError("is not a leaf of version 1")
-    return Leaf._make(match.groups())
+    return Leaf(*match.groups())
 
 
 def read_leaves(package: Package, report: Report | None = None) -> Iterator[bytes]:
     """Every leaf; with a report, a last one that is cut off is a problem."""
     try:
-        file = package.hold("leaves.txt")
+        file = package.open("leaves.txt")
     except (KeyError, OSError):
         raise CannotCheck("leaves.txt is missing") from None
-    for line in iter(lambda: file.readline(1 << 16), b""):  # a leaf has 160 bytes
-        if line.endswith(b"\n"):
-            yield line[:-1]
-            continue
-        if report:
-            report.wrong("malformed", "does not end with a line feed", file="leaves.txt")
-        yield line
+    with file:
+        for line in iter(lambda: file.readline(1 << 16), b""):  # a leaf has 160 bytes
+            if line.endswith(b"\n"):
+                yield line[:-1]
+                continue
+            if report:
+                report.wrong("malformed", "does not end with a line feed", "leaves.txt")
+            yield line
 
 
 def check_tree(tree: Tree, checkpoint: Checkpoint, report: Report, file: str) -> None:
     """The leaves give the signed root; of an older checkpoint, the leaves that it knew."""
     if tree.size < checkpoint.size or (file == "checkpoint" and tree.size > checkpoint.size):
-        report.wrong(
-            "leaf-count",
-            f"holds {tree.size} leaves, and {file} is signed for {checkpoint.size}",
-            file="leaves.txt",
-            leaf=min(tree.size, checkpoint.size),
-        )
+        text = f"holds {tree.size} leaves, and {file} is signed for {checkpoint.size}"
+        place = min(tree.size, checkpoint.size)
+        report.wrong("leaf-count", text, "leaves.txt", leaf=place)
     elif tree.roots[checkpoint.size] != checkpoint.root:
         report.wrong(
             "root",
             f"the leaves do not give the root that {file} signs: a leaf was changed, "
             "moved, put in or left out",
-            file="leaves.txt",
+            "leaves.txt",
         )
 
 
-def pseudonym(key: str, identity: UUID) -> str:
-    """The name of a scope or an actor in leaves; only its own key links it to an identity."""
-    return hmac.new(bytes.fromhex(key), identity.bytes, hashlib.sha256).hexdigest()[:32]
-
-
 def pseudonyms(keys: dict[str, str], identities: list[str], what: str) -> dict[str, str]:
-    """Pseudonym to identity, for each identity that was asked for."""
-    missing = [identity for identity in identities if identity not in keys]
-    if missing:
-        raise CannotCheck(f"manifest.json reveals no key for the {what} {missing[0]}")
-    return {pseudonym(keys[identity], UUID(identity)): identity for identity in identities}
+    """Pseudonym in leaves to identity, for each that was asked for; only its key links them."""
+    found = {}
+    for identity in identities:
+        if identity not in keys:
+            raise CannotCheck(f"manifest.json reveals no key for the {what} {identity}")
+        key = bytes.fromhex(keys[identity])
+        digest = hmac.new(key, UUID(identity).bytes, hashlib.sha256).hexdigest()
+        found[digest[:32]] = identity
+    return found
 
 
 class Wanted(NamedTuple):
@@ -485,7 +514,7 @@ class Wanted(NamedTuple):
         )
 
 
-def wanted(manifest: dict[str, Any]) -> Wanted:
+def wanted(manifest: Row) -> Wanted:
     scope, keys = manifest["scope"], manifest["pseudonyms"]
     for bound in ("since", "until"):
         if scope[bound] and not re.fullmatch(TIME, scope[bound], re.ASCII):
@@ -516,13 +545,10 @@ class Bodies:
     def __init__(self, package: Package, report: Report) -> None:
         self.package, self.report = package, report
         self.awaited: dict[str, tuple[int, Leaf]] = {}  # asked for, and not come so far
-        self.strangers: list[tuple[int, str, str]] = []  # line, hash, time: of no awaited leaf
-        self.places: dict[str, int] | None = None
+        self.strangers: list[tuple[int, str]] = []  # line and time: of no leaf
+        self.places: dict[str, int] = {}
         self.number, self.text, self.hash = 0, b"", ""
-        try:
-            self.file: BinaryIO | None = package.hold("bodies.jsonl")
-        except (KeyError, OSError):
-            self.file = None  # check_files has named it
+        self.file = package.hold("bodies.jsonl")
         self.advance()
 
     def advance(self) -> None:
@@ -533,7 +559,7 @@ class Bodies:
 
     def of(self, index: int, leaf: Leaf, due: bool) -> Iterator[Line]:
         """The body of this leaf, after any that come too late for theirs."""
-        while due and self.hash and self.hash != leaf.body and not self.is_of_later(index):
+        while due and self.hash and self.hash != leaf.body and self.place_of(self.hash) <= index:
             yield from self.misplaced()
         if self.hash == leaf.body:
             yield Line(self.number, self.text, index, leaf)
@@ -541,53 +567,48 @@ class Bodies:
         elif due:
             self.awaited[leaf.body] = (index, leaf)
 
-    def is_of_later(self, index: int) -> bool:
-        return self.place_of(self.hash) > index
-
     def place_of(self, digest: str) -> int:
         """Where the log has this body, or -1. Only a package with a fault needs this table."""
-        if self.places is None:
+        if not self.places:
             leaves = enumerate(read_leaves(self.package))
             self.places = {leaf[-64:].decode("latin-1"): index for index, leaf in leaves}
         return self.places.get(digest, -1)
 
     def misplaced(self) -> Iterator[Line]:
         """Name the present line, which stands where it should not; yield what was awaited."""
-        where: dict[str, Any] = {"file": "bodies.jsonl", "line": self.number}
+        place = self.place_of(self.hash)
+        where: Row = {"line": self.number, "leaf": place}
         if self.hash in self.awaited:
             index, leaf = self.awaited.pop(self.hash)
-            self.report.wrong("body-order", "is out of its order", leaf=index, **where)
+            self.report.wrong("body-order", "is out of its order", "bodies.jsonl", **where)
             yield Line(self.number, self.text, index, leaf)
-        elif self.place_of(self.hash) >= 0:
+        elif place >= 0:
             text = "stands here a second time, or out of its order and was not asked for"
-            self.report.wrong("body-order", text, leaf=self.place_of(self.hash), **where)
+            self.report.wrong("body-order", text, "bodies.jsonl", **where)
         else:
-            self.strangers.append((self.number, self.hash, time_of(self.text)))
+            self.strangers.append((self.number, time_of(self.text)))
         self.advance()
 
     def end(self) -> Iterator[Line]:
+        """The rest; then a body that no leaf knows is told by its time whose it should be."""
         while self.hash:
             yield from self.misplaced()
-        self.name_missing()
-
-    def name_missing(self) -> None:
-        """A body that no leaf knows was changed or invented; its time tells which leaf it had."""
-        report, missing = self.report, dict(self.awaited.values())
-        by_time: dict[str, list[int]] = {}
-        for index in sorted(missing):
-            by_time.setdefault(missing[index].time, []).append(index)
-        for number, _, time in self.strangers:
-            if by_time.get(time):
-                index = by_time[time].pop(0)
+        missing = {index: leaf.time for index, leaf in sorted(self.awaited.values())}
+        at: dict[str, list[int]] = {}
+        for index, time in missing.items():
+            at.setdefault(time, []).append(index)
+        for number, time in self.strangers:
+            if at.get(time):
+                index = at[time].pop(0)
                 del missing[index]
                 text = f"was changed: the log has another entry of {time}"
-                report.wrong("body-changed", text, file="bodies.jsonl", line=number, leaf=index)
+                self.report.wrong("body-changed", text, "bodies.jsonl", line=number, leaf=index)
             else:
                 text = "is in no leaf of the log: changed or invented"
-                report.wrong("body-unknown", text, file="bodies.jsonl", line=number)
-        for index in sorted(missing):
-            text = f"the entry of {missing[index].time} was asked for and is not in the package"
-            report.wrong("body-missing", text, file="bodies.jsonl", leaf=index)
+                self.report.wrong("body-unknown", text, "bodies.jsonl", line=number)
+        for index, time in missing.items():
+            text = f"the entry of {time} was asked for and is not in the package"
+            self.report.wrong("body-missing", text, "bodies.jsonl", leaf=index)
 
 
 def time_of(body: bytes) -> str:
@@ -597,9 +618,7 @@ def time_of(body: bytes) -> str:
         return ""
 
 
-def check_body(
-    body: dict[str, Any], leaf: Leaf, asked: Wanted, report: Report, /, **where: Any
-) -> None:
+def check_body(body: Row, leaf: Leaf, asked: Wanted, report: Report, where: Row) -> None:
     """The entry says of itself what its leaf says of it."""
     scope, actor = asked.scopes.get(leaf.scope), asked.actors.get(leaf.actor)
     if body["time"] != leaf.time:
@@ -613,88 +632,76 @@ def check_body(
 # --- Messages and the other files that repeat entries -------------------------------------------
 
 
-def commitment(salt: bytes, text: str) -> str:
-    """What the log knows of a text: it can be checked against it, and not be guessed from it."""
-    return hashlib.sha256(b"parley/commitment/v1\x00" + salt + text.encode()).hexdigest()
-
-
 class Rows:
     """A file that repeats entries, read beside them: each row names the leaf of its entry.
 
-    `check(row, expected, **where)` compares a row with what its entry says.
+    `check(row, expected, where)` compares a row with what its entry says.
     """
 
     def __init__(
-        self,
-        name: str,
-        file: Iterator[tuple[int, dict[str, Any]]],
-        report: Report,
-        check: Callable[..., None],
+        self, name: str, file: NumberedRows, report: Report, check: Callable[[Row, Row, Row], None]
     ) -> None:
         self.name, self.file, self.report, self.check = name, file, report, check
-        self.early: dict[int, tuple[int, dict[str, Any]]] = {}  # rows before their entry
-        self.missing: dict[int, Any] = {}  # entries before their row
-        self.number, self.leaf = 0, 0
-        self.row: dict[str, Any] = {}
+        self.early: dict[int, tuple[int, Row]] = {}  # rows before their entry
+        self.missing: dict[int, Row] = {}  # entries before their row
+        self.leaf: Any = -1
         self.advance()
 
     def advance(self) -> None:
+        """The next row that names a leaf; -1 at the end."""
         for number, row in self.file:
-            leaf = row.get("leaf")
-            if type(leaf) is int:
-                self.number, self.leaf, self.row = number, leaf, row
+            self.number, self.row, self.leaf = number, row, row.get("leaf")
+            if type(self.leaf) is int and self.leaf >= 0:
                 return
             self.unknown(number, row)
-        self.leaf, self.row = -1, {}
+        self.leaf = -1
 
-    def unknown(self, number: int, row: dict[str, Any]) -> None:
+    def unknown(self, number: int, row: Row) -> None:
         text = f"repeats, or has no entry at, leaf {row.get('leaf')}"
-        message = row.get("message")
-        self.report.wrong("row-extra", text, file=self.name, line=number, message=message)
+        where = {"line": number, "message": row.get("message")}
+        self.report.wrong("row-extra", text, self.name, **where)
 
-    def expect(self, index: int, expected: Any) -> None:
+    def expect(self, index: int, expected: Row) -> None:
         """The entry at `index` has its row here."""
         self.skip(index)
-        if self.row and self.leaf == index:
+        if self.leaf == index:
             self.compare(self.number, self.row, index, expected)
             self.advance()
         elif index in self.early:
-            self.late(*self.early.pop(index), index, expected)
+            self.compare(*self.early.pop(index), index, expected, late=True)
         else:
             self.missing[index] = expected
 
-    def skip(self, index: int | None) -> None:
-        """Put aside what stands before the row of `index` (None: everything)."""
-        while self.row and (index is None or self.leaf < index):
+    def skip(self, index: float) -> None:
+        """Put aside what stands before the row of `index`."""
+        while 0 <= self.leaf < index:
             if self.leaf in self.missing:
-                self.late(self.number, self.row, self.leaf, self.missing.pop(self.leaf))
+                expected = self.missing.pop(self.leaf)
+                self.compare(self.number, self.row, self.leaf, expected, late=True)
             elif self.leaf in self.early:
                 self.unknown(self.number, self.row)
             else:
                 self.early[self.leaf] = (self.number, self.row)
             self.advance()
 
-    def late(self, number: int, row: dict[str, Any], index: int, expected: Any) -> None:
-        text, message = "is out of its order", row.get("message")
-        where = {"file": self.name, "line": number, "message": message}
-        self.report.wrong("row-order", text, leaf=index, **where)
-        self.compare(number, row, index, expected)
-
-    def compare(self, number: int, row: dict[str, Any], index: int, expected: Any) -> None:
+    def compare(self, number: int, row: Row, index: int, expected: Row, late: bool = False) -> None:
         message = row.get("message")
-        self.check(row, expected, file=self.name, line=number, leaf=index, message=message)
+        where: Row = {"file": self.name, "line": number, "leaf": index, "message": message}
+        if late:
+            self.report.wrong("row-order", "is out of its order", **where)
+        self.check(row, expected, where)
 
     def end(self) -> None:
-        self.skip(None)
+        self.skip(float("inf"))
         for number, row in self.early.values():
             self.unknown(number, row)
         for index, expected in sorted(self.missing.items()):
-            message = expected.get("message")
             text = f"what was logged at {expected['at']} is in the log and not in the file"
-            self.report.wrong("row-missing", text, file=self.name, leaf=index, message=message)
+            where = {"leaf": index, "message": expected.get("message")}
+            self.report.wrong("row-missing", text, self.name, **where)
 
 
-def expected_of_version(body: dict[str, Any]) -> dict[str, Any]:
+def expected_of_version(body: Row) -> Row:
     """What a row of messages.jsonl must say, by the log."""
     after = body["after"]
     expected = {
@@ -714,57 +721,100 @@ def expected_of_version(body: dict[str, Any]) -> dict[str, Any]:
     return expected
 
 
-def expected_of_event(body: dict[str, Any]) -> dict[str, Any]:
+def expected_of_event(body: Row) -> Row:
     """What a row of the other files must say, by the log."""
+    told = {name: body[name] for name in ("action", "target", "parameters", "before", "after")}
     return {
-        "at": body["time"],
-        "action": body["action"],
-        "conversation": body["scope"],
-        "actor": body["actor"]["id"],
-        "target": body["target"],
-        "parameters": body["parameters"],
-        "before": body["before"],
-        "after": body["after"],
-    }
-
-
-def check_row(
-    row: dict[str, Any], expected: dict[str, Any], report: Report, /, **where: Any
-) -> None:
-    for name, value in expected.items():
-        if row.get(name) != value:
-            text = f"{name} differs from what was logged, {value!r}"
-            report.wrong("row-differs", text, **where)
+        "at": body["time"], "conversation": body["scope"], "actor": body["actor"]["id"], **told
+    }  # fmt: skip
 
 
 def is_logged_text(salt: Any, text: Any, expected: Any) -> bool:
     """Do the text and its salt give the commitment that the log holds?"""
     try:
-        return bool(commitment(bytes.fromhex(salt), text) == expected)
+        opened = b"parley/commitment/v1\x00" + bytes.fromhex(salt) + text.encode()
+        return bool(hashlib.sha256(opened).hexdigest() == expected)
     except (ValueError, TypeError, AttributeError):
         return False
 
 
-class Erased:
-    """What destroyed keys took; judged at the end, because the log holds first, then destroys."""
+class Contents:
+    """Rows against their entries, texts and files against the commitments in these.
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
-        # By the leaf that says so, conversation and month: the first row, and how many.
-        self.rows: dict[tuple[Any, ...], tuple[dict[str, Any], int]] = {}
+    A message's entry names its files with the commitments of theirs. What a destroyed key took is
+    judged at the end, because the log holds first, then destroys.
+    """
 
-    def explains(self, row: dict[str, Any], expected: dict[str, Any], where: Any) -> bool:
+    def __init__(self, package: Package, report: Report) -> None:
+        self.package, self.report = package, report
+        self.uploaded: dict[str, str] = {}  # commitment by id, of those no message carries so far
+        self.files = 0
+        # By the leaf that says so, conversation and month: where first, and how many.
+        self.erased: dict[tuple[Any, ...], tuple[Row, int]] = {}
+
+    def check(self, row: Row, expected: Row, where: Row) -> None:
+        for name, value in expected.items():
+            if row.get(name) != value:
+                text = f"{name} differs from what was logged, {value!r}"
+                self.report.wrong("row-differs", text, **where)
+
+    def check_text(self, row: Row, expected: Row, where: Row) -> None:
+        self.check(row, expected, where)
+        text, salt = row.get("body"), row.get("salt")
+        if expected["commitment"] is None:
+            if text is not None:
+                why = "has a text, and none was logged (a deletion)"
+                self.report.wrong("content", why, **where)
+        elif text is not None and salt is not None:
+            if not is_logged_text(salt, text, expected["commitment"]):
+                self.report.wrong("content", "its text is not the text that was logged", **where)
+        elif not self.is_erased(row, expected, where):
+            why = f"its text is not in the package ({row.get('status')})"
+            self.report.wrong("content-missing", why, **where)
+
+    def check_file(self, row: Row, expected: Row, where: Row) -> None:
+        self.check(row, expected, where)
+        if expected["action"] != "attachment:uploaded":
+            return
+        told, file_id = row.get("description"), expected["target"]["id"]
+        name = f"attachments/{file_id}"
+        if told is None:
+            if row.get("status") == "not sent":
+                self.uploaded.pop(file_id, None)  # a message that carries it is then named
+            elif not self.is_erased(row, expected, where):
+                text = f"its file is not in the package ({row.get('status')})"
+                self.report.wrong("file-content-missing", text, **where)
+        elif not is_logged_text(row.get("salt"), told, expected["after"]["content"]):
+            self.report.wrong("file-content", "is not described as it was logged", **where)
+        elif self.package.hashes.get(name) != json.loads(told)["sha256"]:
+            self.report.wrong("file-content", f"{name} is not the file that was logged", **where)
+        else:
+            self.files += 1
+
+    def carry(self, files: list[dict[str, str]], index: int) -> None:
+        """The message at `index` carries these: each was uploaded, and is here."""
+        for file in files:
+            if self.uploaded.pop(file["id"], None) != file["content"]:
+                text = f"the file {file['id']} of this message is not here as it was logged"
+                self.report.wrong("file-missing", text, "attachments.jsonl", leaf=index)
+
+    def is_erased(self, row: Row, expected: Row, where: Row) -> bool:
         """Does the row say that a destroyed key is why it lacks its content?"""
         if row.get("status") != "erased" or type(row.get("erased_by")) is not int:
             return False
         reason = (row["erased_by"], expected["conversation"], expected["at"][:7])
-        first, number = self.rows.get(reason, (where, 0))
-        self.rows[reason] = (first, number + 1)
+        first, number = self.erased.get(reason, (where, 0))
+        self.erased[reason] = (first, number + 1)
         return True
 
-    def end(self, context: dict[int, dict[str, Any]]) -> None:
-        for (leaf, conversation, month), (first, number) in sorted(self.rows.items()):
-            if is_end_of_key(context.get(leaf, {}), conversation, month):
+    def end(self, context: dict[int, Row]) -> None:
+        for (leaf, conversation, month), (first, number) in sorted(self.erased.items()):
+            body = context.get(leaf, {})
+            if (
+                body.get("action") == "data_key:destroyed"
+                and body["scope"] == conversation
+                and str(body["before"].get("month", month)).startswith(month)
+            ):
                 self.report.lines.append(
                     f"{number} texts or files of {month} in {conversation} cannot be read any more:"
                     f" their key was destroyed at leaf {leaf}"
@@ -775,36 +825,6 @@ class Erased:
                     f" {leaf} that its key was destroyed; {number} in all"
                 )
                 self.report.wrong("content-missing", text, **first)
-
-
-class Texts:
-    """The texts of messages.jsonl against their commitments."""
-
-    def __init__(self, report: Report, erased: Erased) -> None:
-        self.report, self.erased = report, erased
-
-    def check(self, row: dict[str, Any], expected: dict[str, Any], /, **where: Any) -> None:
-        check_row(row, expected, self.report, **where)
-        text, salt = row.get("body"), row.get("salt")
-        if expected["commitment"] is None:
-            if text is not None:
-                why = "has a text, and none was logged (a deletion)"
-                self.report.wrong("content", why, **where)
-        elif text is not None and salt is not None:
-            if not is_logged_text(salt, text, expected["commitment"]):
-                why = "its text is not the text that was logged"
-                self.report.wrong("content", why, **where)
-        elif not self.erased.explains(row, expected, where):
-            why = f"its text is not in the package ({row.get('status')})"
-            self.report.wrong("content-missing", why, **where)
-
-
-def is_end_of_key(body: dict[str, Any], conversation: Any, month: str) -> bool:
-    return (
-        body.get("action") == "data_key:destroyed"
-        and body["scope"] == conversation
-        and str(body["before"].get("month", month)).startswith(month)
-    )
 
 
 class Revisions:
@@ -840,145 +860,88 @@ class Revisions:
             report.wrong("revision-gap", text, message=message, leaf=leaf)
 
 
-class Files:
-    """attachments.jsonl: what is said of a file is what was logged, and the bytes are those.
-
-    A message's entry names its files with the commitments of theirs.
-    """
-
-    def __init__(self, package: Package, report: Report, erased: Erased) -> None:
-        self.package, self.report, self.erased = package, report, erased
-        self.uploaded: dict[str, str] = {}  # commitment by id, of those no message carries so far
-        self.checked = 0
-
-    def check(self, row: dict[str, Any], expected: dict[str, Any], /, **where: Any) -> None:
-        check_row(row, expected, self.report, **where)
-        if expected["action"] != "attachment:uploaded":
-            return
-        told, file_id = row.get("description"), expected["target"]["id"]
-        name = f"attachments/{file_id}"
-        if told is None:
-            if row.get("status") == "not sent":
-                self.uploaded.pop(file_id, None)  # a message that carries it is then named
-            elif not self.erased.explains(row, expected, where):
-                text = f"its file is not in the package ({row.get('status')})"
-                self.report.wrong("file-content-missing", text, **where)
-        elif not is_logged_text(row.get("salt"), told, expected["after"]["content"]):
-            self.report.wrong("file-content", "is not described as it was logged", **where)
-        elif self.package.hashes.get(name) != json.loads(told)["sha256"]:
-            self.report.wrong("file-content", f"{name} is not the file that was logged", **where)
-        else:
-            self.checked += 1
-
-    def upload(self, body: dict[str, Any]) -> None:
-        self.uploaded[body["target"]["id"]] = body["after"]["content"]
-
-    def carry(self, files: list[dict[str, str]], index: int) -> None:
-        """The message at `index` carries these: each was uploaded, and is here."""
-        for file in files:
-            if self.uploaded.pop(file["id"], None) != file["content"]:
-                text = f"the file {file['id']} of this message is not here as it was logged"
-                self.report.wrong("file-missing", text, file="attachments.jsonl", leaf=index)
-
-
 class Stays:
     """members_at_start.jsonl: each joined before the period, and nobody left who was not there."""
 
+    name = "members_at_start.jsonl"
+
     def __init__(self, package: Package, asked: Wanted, report: Report) -> None:
         self.asked, self.report = asked, report
-        self.joins: list[tuple[int, dict[str, Any]]] = []
-        self.present: set[tuple[Any, Any]] = set()
-        name = "members_at_start.jsonl"
-        for number, row in package.rows(name, report) if name in package.hashes else ():
-            self.joins.append((number, row))
-            self.present.add((row.get("conversation"), row.get("user")))
+        self.joins = list(package.rows(self.name, report))
+        self.present = {(row.get("conversation"), row.get("user")) for _, row in self.joins}
 
-    def moved(self, body: dict[str, Any], index: int) -> None:
+    def moved(self, body: Row, index: int) -> None:
         """Somebody came or went in the period."""
         stay = (body["scope"], body["target"]["id"])
-        if body["action"] in ("member:joined", "member:added"):
+        if body["action"] in JOINED:
             self.present.add(stay)
-            return
-        left = body["action"] in ("member:left", "member:removed") and not self.asked.actors
-        if left and stay not in self.present:
+        elif body["action"] in LEFT and not self.asked.actors and stay not in self.present:
             text = f"{stay[1]} left {stay[0]}, and is not among those who were there before"
-            where = {"file": "members_at_start.jsonl", "leaf": index}
-            self.report.wrong("member-missing", text, **where)
+            self.report.wrong("member-missing", text, self.name, leaf=index)
 
-    def end(self, context: dict[int, dict[str, Any]]) -> None:
+    def end(self, context: dict[int, Row]) -> None:
         for number, row in self.joins:
             body = context.get(row.get("leaf", -1), {})
             if not (
-                body.get("action") in ("member:joined", "member:added")
+                body.get("action") in JOINED
                 and (body["scope"], body["target"]["id"]) == (row["conversation"], row["user"])
                 and body["time"] == row["joined_at"]
                 and body["time"] < self.asked.since
             ):
                 text = f"the log does not say at leaf {row.get('leaf')} that this member joined"
-                where = {"file": "members_at_start.jsonl", "line": number}
-                self.report.wrong("member-unknown", text, **where)
+                self.report.wrong("member-unknown", text, self.name, line=number)
+
+
+# --- The tables for people ----------------------------------------------------------------------
 
 
 def csv_line(cells: list[Any]) -> bytes:
     """A line of a table: all cells quoted, and none that a spreadsheet takes for a formula."""
-    safe = [plain_cell(cell).replace('"', '""') for cell in cells]
-    return (",".join(f'"{text}"' for text in safe) + "\r\n").encode()
+    texts = ["" if cell is None else str(cell) for cell in cells]
+    safe = [("'" + text if text[:1] in FORMULA else text).replace('"', '""') for text in texts]
+    return ('"' + '","'.join(safe) + '"\r\n').encode()
 
 
 def plain_cell(cell: Any) -> str:
     """A text that no spreadsheet takes for a formula."""
-    text = "" if cell is None else str(cell)
+    text = "" if cell is None else cell if type(cell) is str else str(cell)
     return "'" + text if text[:1] in FORMULA else text
 
 
-def cells(row: dict[str, Any], columns: tuple[str, ...]) -> list[Any]:
+def cells(row: Row, columns: tuple[str, ...]) -> list[Any]:
     """A row's cells: `a.b` is b inside of a; what is no single value is JSON."""
+    if columns is CSV_COLUMNS:  # none is inside of another: a quarter of the time
+        return [*map(row.get, columns)]
     return [inside(row, name) if "." in name else row.get(name) for name in columns]
 
 
-def inside(row: dict[str, Any], column: str) -> Any:
+def inside(row: Row, column: str) -> Any:
     outer, _, name = column.partition(".")
     value = (row.get(outer) or {}).get(name)
     return json.dumps(value, sort_keys=True) if isinstance(value, (dict, list)) else value
 
 
-class Table:
-    """A .csv, which must be the .jsonl of that name for people: compared while that is read."""
-
-    def __init__(self, package: Package, report: Report, name: str) -> None:
-        self.report, self.name, self.columns = report, name, TABLES[name]
-        self.file: BinaryIO | None = None
-        if f"{name}.csv" not in package.hashes:
-            return  # not asked for; or missing, and check_files has named it
-        self.file = package.hold(f"{name}.csv")
-        head = b"\xef\xbb\xbf" + csv_line(list(self.columns))
-        if self.file.read(len(head)) != head:
-            self.wrong("has another head than expected", line=1)
-
-    def wrong(self, text: str, **where: Any) -> None:
-        """Name the first difference: what follows is displaced."""
-        self.report.wrong("csv", text, file=f"{self.name}.csv", **where)
-        self.file = None
-
-    def beside(
-        self, rows: Iterator[tuple[int, dict[str, Any]]]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for number, row in rows:
-            self.compare(number, row)
-            yield number, row
-        self.end()
-
-    def compare(self, number: int, row: dict[str, Any]) -> None:
-        if self.file is None:
-            return
-        expected = csv_line(cells(row, self.columns))
-        if self.file.read(len(expected)) != expected:
+def with_table(package: Package, name: str, report: Report) -> NumberedRows:
+    """The rows of `name`.jsonl; `name`.csv, if it was asked for, must be the same for people."""
+    rows, columns, table = package.rows(f"{name}.jsonl", report), TABLES.get(name), f"{name}.csv"
+    # One that is missing has been named.
+    file = package.hold(table) if columns and table in package.hashes else None
+    if not file or not columns:
+        yield from rows
+        return
+    head = b"\xef\xbb\xbf" + csv_line(list(columns))
+    same = file.read(len(head)) == head
+    if not same:
+        report.wrong("csv", "has another head than expected", table, line=1)
+    for number, row in rows:
+        expected = csv_line(cells(row, columns)) if same else b""
+        if same and file.read(len(expected)) != expected:
+            same = False  # the first difference is named: what follows is displaced
             where = {"leaf": row.get("leaf"), "message": row.get("message")}
-            self.wrong(f"differs from {self.name}.jsonl line {number}", **where)
-
-    def end(self) -> None:
-        if self.file and self.file.read(1):
-            self.wrong("goes on after the last row")
+            report.wrong("csv", f"differs from {name}.jsonl line {number}", table, **where)
+        yield number, row
+    if same and file.read(1):
+        report.wrong("csv", "goes on after the last row", table)
 
 
 # --- The pass over the log ----------------------------------------------------------------------
@@ -987,111 +950,105 @@ class Table:
 class Sweep:
     """Reads the log once, with everything that repeats it beside it."""
 
-    def __init__(
-        self, package: Package, manifest: dict[str, Any], asked: Wanted, report: Report
-    ) -> None:
-        self.package, self.manifest, self.asked, self.report = package, manifest, asked, report
-        self.bodies = Bodies(package, report)
-        self.erased = Erased(report)
-        self.texts = Texts(report, self.erased)
-        self.files = Files(package, report, self.erased)
+    def __init__(self, package: Package, manifest: Row, asked: Wanted, report: Report) -> None:
+        self.package, self.asked, self.report = package, asked, report
+        self.own = {"type": "export", "id": manifest["export"], "parent": ""}
+        self.bodies, self.contents = Bodies(package, report), Contents(package, report)
         self.revisions, self.stays = Revisions(package), Stays(package, asked, report)
-        self.messages = Rows("messages.jsonl", self.read("messages"), report, self.texts.check)
-        self.views = VIEWS_OF[manifest["format"]]
-        self.rows = {name: self.rows_of(name) for name in self.views}
-        self.view_of: dict[str, str | None] = {}
-        self.export: list[tuple[int, dict[str, Any]]] = []  # its own request and approval
-        self.context: dict[int, dict[str, Any]] = {}
-        self.items: dict[Any, Counter[str]] = {}
+        checks = {
+            "messages.jsonl": self.contents.check_text,
+            "attachments.jsonl": self.contents.check_file,
+        }
+        self.rows = {
+            name: Rows(
+                name,
+                with_table(package, name.removesuffix(".jsonl"), report),
+                report,
+                checks.get(name, self.contents.check),
+            )
+            for name in ("messages.jsonl", *VIEWS)
+        }
+        self.view_of: dict[str, Rows | None] = {}
+        self.export: list[tuple[int, Row]] = []  # its own request and approval
+        self.context: dict[int, Row] = {}
+        self.items: dict[Any, Counter[str]] = defaultdict(Counter)
         self.due = self.versions = 0
 
-    def rows_of(self, name: str) -> Rows:
-        def check(row: dict[str, Any], expected: dict[str, Any], /, **where: Any) -> None:
-            check_row(row, expected, self.report, **where)
-
-        checked = self.files.check if name == "attachments.jsonl" else check
-        return Rows(name, self.read(name.removesuffix(".jsonl")), self.report, checked)
-
-    def read(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        rows = self.package.rows(f"{name}.jsonl", self.report)
-        return Table(self.package, self.report, name).beside(rows) if name in TABLES else rows
-
     def run(self, tree: Tree) -> None:
+        hashes: list[bytes] = []
+        fullmatch, make = LEAF.fullmatch, Leaf._make
         sha256, covers, bodies = hashlib.sha256, self.asked.covers, self.bodies
         for index, line in enumerate(read_leaves(self.package, self.report)):
-            tree.add(sha256(b"\x00" + line).digest())
-            try:
-                leaf = parse_leaf(line.decode("latin-1"))
-            except ValueError as error:
-                where = {"file": "leaves.txt", "line": index + 1, "leaf": index}
-                self.report.wrong("malformed", str(error), **where)
+            hashes.append(sha256(b"\x00" + line).digest())
+            if len(hashes) == 1000:
+                tree.extend(hashes)
+                hashes.clear()
+                self.report.beat()
+            match = fullmatch(line.decode("latin-1"))
+            if not match:
+                where = {"line": index + 1, "leaf": index}
+                self.report.wrong("malformed", "is not a leaf of version 1", "leaves.txt", **where)
                 continue
+            leaf = make(match.groups())
             due = covers(leaf)
             self.due += due
-            if index % 1000 == 0:
-                self.report.beat()
             if due or bodies.hash == leaf.body:
                 for found in bodies.of(index, leaf, due):
                     self.entry(found)
+        tree.extend(hashes)
         tree.end()
         for found in bodies.end():
             self.entry(found)
-        self.end()
+        for rows in self.rows.values():
+            rows.end()
+        self.contents.end(self.context)
+        self.revisions.end(self.asked, self.report)
+        self.stays.end(self.context)
+        check_items(self.package, self.items, self.report)
 
     def entry(self, line: Line) -> None:
         """An entry of the log, byte for byte; what must it find in the other files?"""
-        body, due = json.loads(line.text), self.asked.covers(line.leaf)
-        where = {"file": "bodies.jsonl", "line": line.number, "leaf": line.place}
-        own = body["target"] == {"type": "export", "id": self.manifest["export"], "parent": ""}
-        if own and body["action"] in ("export:requested", "export:approved"):
-            self.export.append((line.place, body))
-        if body["action"] in CONTEXT:
-            self.context[line.place] = body
-        if due:
-            check_body(body, line.leaf, self.asked, self.report, **where)
-            self.repeated(line.place, body)
-        elif body["action"] == "attachment:uploaded" and self.views is VIEWS:
-            self.view(line.place, body)
-        elif not own and (body["action"] not in CONTEXT or self.views is not VIEWS):
+        body, index = decode(line.text.decode()), line.place
+        action, own = body["action"], body["target"] == self.own
+        where: Row = {"file": "bodies.jsonl", "line": line.number, "leaf": index}
+        if own and action in ("export:requested", "export:approved"):
+            self.export.append((index, body))
+        if action in CONTEXT:
+            self.context[index] = body
+        if self.asked.covers(line.leaf):
+            check_body(body, line.leaf, self.asked, self.report, where)
+            item = self.items[body["scope"]]
+            item["entries"] += 1
+            if action in MESSAGE_ACTIONS:
+                item["versions"] += 1
+                self.version(index, body)
+                return
+            self.view(index, body)
+            if action.startswith("member:"):
+                self.stays.moved(body, index)
+        elif action == "attachment:uploaded":
+            self.view(index, body)
+        elif not own and action not in CONTEXT:
             self.report.wrong("body-extra", "was not asked for", **where)
 
-    def repeated(self, index: int, body: dict[str, Any]) -> None:
-        action = body["action"]
-        item = self.items.setdefault(body["scope"], Counter())
-        item["entries"] += 1
-        if action in MESSAGE_ACTIONS:
-            self.versions += 1
-            item["versions"] += 1
-            expected = expected_of_version(body)
-            self.revisions.add(expected["message"], expected["revision"], index)
-            self.messages.expect(index, expected)
-            self.files.carry(expected.get("attachments", []), index)
-            return
-        self.view(index, body)
-        if action.startswith("member:"):
-            self.stays.moved(body, index)
+    def version(self, index: int, body: Row) -> None:
+        self.versions += 1
+        expected = expected_of_version(body)
+        self.revisions.add(expected["message"], expected["revision"], index)
+        self.rows["messages.jsonl"].expect(index, expected)
+        self.contents.carry(expected.get("attachments", []), index)
 
-    def view(self, index: int, body: dict[str, Any]) -> None:
+    def view(self, index: int, body: Row) -> None:
         """The row that repeats this entry, if any file does."""
         action = body["action"]
         if action == "attachment:uploaded":
-            self.files.upload(body)
+            self.contents.uploaded[body["target"]["id"]] = body["after"]["content"]
         if action not in self.view_of:
-            found = [name for name, begins in self.views.items() if action.startswith(begins)]
-            self.view_of[action] = found[0] if found else None
-        name = self.view_of[action]
-        if name:
-            self.rows[name].expect(index, expected_of_event(body))
-
-    def end(self) -> None:
-        self.messages.end()
-        for rows in self.rows.values():
-            rows.end()
-        self.erased.end(self.context)
-        self.revisions.end(self.asked, self.report)
-        if self.views is VIEWS:
-            self.stays.end(self.context)
-            check_items(self.package, self.items, self.report)
+            names = (name for name, begins in VIEWS.items() if action.startswith(begins))
+            self.view_of[action] = self.rows.get(next(names, ""))
+        rows = self.view_of[action]
+        if rows:
+            rows.expect(index, expected_of_event(body))
 
 
 def check_items(package: Package, items: dict[Any, Counter[str]], report: Report) -> None:
@@ -1102,40 +1059,37 @@ def check_items(package: Package, items: dict[Any, Counter[str]], report: Report
         for name in ("entries", "versions"):
             if row.get(name) != counted[name]:
                 text = f"says {row.get(name)} {name}, and the log has {counted[name]}"
-                report.wrong("item", text, file="items.jsonl", line=number)
+                report.wrong("item", text, "items.jsonl", line=number)
     for conversation in left:
-        report.wrong("item", f"has no row for {conversation}", file="items.jsonl")
+        text = f"has no row for {conversation or 'the organization'}, and the log has entries of it"
+        report.wrong("item", text, "items.jsonl")
 
 
-# --- Who asked, who approved, and the logged manifest -------------------------------------------
+# --- The export itself: agreed to by two people, and logged -------------------------------------
 
 
-def check_approval(
-    manifest: dict[str, Any], entries: list[tuple[int, dict[str, Any]]], report: Report
-) -> None:
+def check_approval(manifest: Row, entries: list[tuple[int, Row]], report: Report) -> None:
     """The log holds the request for exactly this scope, and its approval by somebody else."""
-    requests = [item for item in entries if item[1]["action"] == "export:requested"]
-    approvals = [item for item in entries if item[1]["action"] == "export:approved"]
-    if len(requests) != 1 or len(approvals) != 1:
+    if sorted(body["action"] for _, body in entries) != ["export:approved", "export:requested"]:
         text = "the log's request and approval of this export are not both here, once"
-        report.wrong("approval", text, file="bodies.jsonl")
+        report.wrong("approval", text, "bodies.jsonl")
         return
-    (asked_at, request), (approved_at, approval) = requests[0], approvals[0]
-    # An older format had no choice of formats and no encryption.
-    for name in ("scope", "formats", "recipient") if "formats" in manifest else ("scope",):
+    (approved_at, approval), (asked_at, request) = sorted(entries, key=lambda e: e[1]["action"])
+    for name in ("scope", "formats", "recipient"):
         if request["parameters"].get(name) != manifest.get(name):
             text = f"the {name} is not the {name} that was requested and approved"
-            report.wrong("approval", text, file="manifest.json", leaf=asked_at)
+            report.wrong("approval", text, "manifest.json", leaf=asked_at)
     if request["actor"]["id"] == approval["actor"]["id"]:
         report.wrong("approval", "requested and approved by the same person", leaf=approved_at)
-    people = (("requested_by", request), ("approved_by", approval))
-    for field, body in people:
+    for field, body in (("requested_by", request), ("approved_by", approval)):
         if manifest[field]["id"] != body["actor"]["id"]:
-            report.wrong("approval", f"{field} is not who the log says", file="manifest.json")
+            report.wrong("approval", f"{field} is not who the log says", "manifest.json")
     report.lines.append(f"requested at leaf {asked_at}, approved by another at leaf {approved_at}")
 
 
 class ManifestProof(NamedTuple):
+    """c2sp.org/tlog-proof; its `extra` holds the leaf, its body and a consistency proof."""
+
     leaf: bytes
     body: bytes
     consistency: list[bytes]
@@ -1143,203 +1097,68 @@ class ManifestProof(NamedTuple):
     inclusion: list[bytes]
     note: bytes
 
-
-def parse_proof(data: bytes) -> ManifestProof:
-    """c2sp.org/tlog-proof; `extra` holds the leaf, its body and a consistency proof."""
-    head, separator, note = data.partition(b"\n\n")
-    lines = head.decode().split("\n")
-    if not separator or len(lines) < 3 or lines[0] != "c2sp.org/tlog-proof@v1":
-        raise ValueError("is not a tlog-proof")
-    if not lines[1].startswith("extra ") or not re.fullmatch(r"index (0|[1-9]\d*)", lines[2]):
-        raise ValueError("lacks its extra or its index")
-    extra = json.loads(base64.b64decode(lines[1][6:], validate=True))
-    return ManifestProof(
-        leaf=extra["leaf"].encode(),
-        body=extra["body"].encode(),
-        consistency=[base64.b64decode(item, validate=True) for item in extra["consistency"]],
-        place=int(lines[2][6:]),
-        inclusion=[base64.b64decode(line, validate=True) for line in lines[3:]],
-        note=note,
-    )
+    @classmethod
+    def parse(cls, data: bytes) -> ManifestProof:
+        """Raises ValueError, KeyError or TypeError for anything else."""
+        head, _, note = data.partition(b"\n\n")
+        pattern = r"c2sp\.org/tlog-proof@v1\nextra (.*)\nindex (0|[1-9]\d*)((?:\n.*)*)"
+        match = re.fullmatch(pattern, head.decode(), re.ASCII)
+        if not match:
+            raise ValueError("is not a tlog-proof with extra and index")
+        extra = json.loads(base64.b64decode(match[1], validate=True))
+        leaf, body = extra["leaf"].encode(), extra["body"].encode()
+        consistency, inclusion = nodes(extra["consistency"]), nodes(match[3].split("\n")[1:])
+        return cls(leaf, body, consistency, int(match[2]), inclusion, note)
 
 
 def check_manifest_proof(
-    package: Package, checkpoint: Checkpoint | None, key: Key, report: Report
+    package: Package, export: str, checkpoint: Checkpoint | None, key: Key, report: Report
 ) -> None:
     """The hash of this manifest is an entry of the log, under a later checkpoint of it."""
     file = "manifest.tlog-proof"
     digest = hashlib.sha256(package.read("manifest.json")).hexdigest()
-    manifest = json.loads(package.read("manifest.json"))
     try:
-        proof = parse_proof(package.read(file))
+        proof = ManifestProof.parse(package.read(file))
         leaf, body = parse_leaf(proof.leaf.decode()), json.loads(proof.body)
-        logged = body["after"]["manifest_sha256"]
-        same_export = body["target"] == {"type": "export", "id": manifest["export"], "parent": ""}
+        logged, about = body["after"]["manifest_sha256"], (body["action"], body["target"])
+        is_entry = (hashlib.sha256(proof.body).hexdigest(), body["time"]) == (leaf.body, leaf.time)
     except (CannotCheck, ValueError, KeyError, TypeError, AttributeError) as error:
-        report.wrong("proof", str(error) or type(error).__name__, file=file)
+        report.wrong("proof", str(error) or type(error).__name__, file)
         return
-    later = check_checkpoint(proof.note, key, file, report)
-    if hashlib.sha256(proof.body).hexdigest() != leaf.body or leaf.time != body["time"]:
-        report.wrong("proof", "its entry is not the entry of its leaf", file=file, leaf=proof.place)
-    if body["action"] != "export:built" or not same_export:
-        report.wrong("proof", "its entry is about something else", file=file, leaf=proof.place)
+    index = proof.place
+    if not is_entry:
+        report.wrong("proof", "its entry is not the entry of its leaf", file, leaf=index)
+    if about != ("export:built", {"type": "export", "id": export, "parent": ""}):
+        report.wrong("proof", "its entry is about something else", file, leaf=index)
     if logged != digest:
         text = "is not the manifest that was logged when the package was built"
-        report.wrong("manifest-changed", text, file="manifest.json", leaf=proof.place)
+        report.wrong("manifest-changed", text, "manifest.json", leaf=index)
+    later = check_checkpoint(proof.note, key, file, report)
     if later is None:
         return
-    where = {"file": file, "leaf": proof.place}
-    if not included(leaf_hash(proof.leaf), proof.place, later.size, proof.inclusion, later.root):
-        report.wrong("proof", "the log does not hold its entry at this index", **where)
+    if not included(leaf_hash(proof.leaf), index, later.size, proof.inclusion, later.root):
+        report.wrong("proof", "the log does not hold its entry at this index", file, leaf=index)
     if checkpoint and not consistent(checkpoint, later, proof.consistency):
-        report.wrong("proof", "its checkpoint does not continue the package's checkpoint", **where)
-    report.lines.append(f"manifest logged at leaf {proof.place} of {later.size}")
-
-
-# --- The whole ----------------------------------------------------------------------------------
-
-
-def load_manifest(package: Package) -> dict[str, Any]:
-    try:
-        manifest = json.loads(package.read("manifest.json"), object_pairs_hook=without_duplicates)
-    except ValueError as error:
-        raise CannotCheck(f"manifest.json is not JSON: {error}") from None
-    if not isinstance(manifest, dict) or manifest.get("format") not in VIEWS_OF:
-        known = " or ".join(sorted(VIEWS_OF))
-        raise CannotCheck(f"manifest.json is not of the format {known}: take a later verify.py")
-    return manifest
-
-
-def choose_key(given: str | None, manifest: dict[str, Any], report: Report) -> Key:
-    if given is not None:
-        return parse_key(given)
-    report.warnings.append(
-        "NO --key WAS GIVEN: the key was taken from the package itself, so a forger could have "
-        "put a key of their own there. Compare it with the key that the organization or its "
-        f"auditor gave you by another way: {manifest['log']['key']}"
-    )
-    return parse_key(manifest["log"]["key"])
-
-
-# What a damaged or malicious file may raise: JSON of another shape or depth, a broken zip.
-MALFORMED = (
-    KeyError,
-    TypeError,
-    AttributeError,
-    ValueError,
-    RuntimeError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-def verify(
-    path: str,
-    key: str | None = None,
-    known: list[str] | None = None,
-    previous: str | None = None,
-    beat: Callable[[], None] = lambda: None,
-) -> Report:
-    """Check the package at `path`, and that it continues the package at `previous`.
-
-    `known` are files with checkpoints from elsewhere; `beat` is called now and then. Raises
-    CannotCheck where no judgement is possible.
-    """
-    report = Report(beat)
-    package = Package(path)
-    try:
-        with package.opened:
-            manifest = load_manifest(package)
-            chosen = choose_key(key, manifest, report)
-            notes = {file: read_note(file) for file in known or []}
-            older = load_previous(previous, key, report) if previous else None
-            check_package(package, manifest, chosen, report, notes=notes, older=older)
-    except (*MALFORMED, CannotCheck) as error:
-        # What is already known to be wrong must not be lost to a malformed rest.
-        reason = str(error) if isinstance(error, CannotCheck) else f"malformed: {error!r}"
-        if not report.problems:
-            raise CannotCheck(reason) from error
-        report.wrong("malformed", f"the rest could not be checked: {reason}")
-    return report
-
-
-def read_note(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def check_package(
-    package: Package,
-    manifest: dict[str, Any],
-    key: Key,
-    report: Report,
-    *,
-    notes: dict[str, bytes],
-    older: Package | None,
-) -> None:
-    check_files(package, manifest, report)
-    if older:
-        notes = {**notes, f"{older.path}: checkpoint": older.read("checkpoint")}
-    checkpoint = check_checkpoint(package.read("checkpoint"), key, "checkpoint", report)
-    others = {name: check_checkpoint(note, key, name, report) for name, note in notes.items()}
-    signed = {"checkpoint": checkpoint, **others}
-    tree = Tree({item.size for item in signed.values() if item})
-    asked = wanted(manifest)
-    sweep = Sweep(package, manifest, asked, report)
-    sweep.run(tree)
-    for name, item in signed.items():
-        if item:
-            check_tree(tree, item, report, name)
-    if checkpoint:
-        report.lines.append(f"{tree.size} leaves under the checkpoint signed by {key.name}")
-        check_continued(manifest, checkpoint, report)
-    report.lines.append(f"{sweep.due} entries asked for")
-    report.lines.append(f"{sweep.versions} versions of messages against the log")
-    if sweep.files.checked:
-        report.lines.append(f"{sweep.files.checked} attached files against the log")
-    check_approval(manifest, sweep.export, report)
-    check_manifest_proof(package, checkpoint, key, report)
-    if older:
-        with older.opened:
-            check_previous(package, older, asked, report)
-    if manifest.get("state") != "complete":
-        report.warnings.append("The package says of itself that it is PARTIAL.")
-    report.facts = {
-        "export": manifest["export"],
-        "organization": manifest["organization"],
-        "scope": manifest["scope"],
-        "key": f"{key.name}+{key.id.hex()}",
-        "size": checkpoint.size if checkpoint else None,
-        "root": base64.b64encode(checkpoint.root).decode() if checkpoint else None,
-        "entries": sweep.due,
-        "versions": sweep.versions,
-    }
+        text = "its checkpoint does not continue the package's checkpoint"
+        report.wrong("proof", text, file, leaf=index)
+    report.lines.append(f"manifest logged at leaf {index} of {later.size}")
 
 
 # --- The package before this one ----------------------------------------------------------------
 
 
-def check_continued(manifest: dict[str, Any], checkpoint: Checkpoint, report: Report) -> None:
+def check_continued(manifest: Row, checkpoint: Checkpoint, report: Report) -> None:
     """The manifest's proof that this log goes on from that of the officer's export before."""
     earlier = manifest.get("previous")
     if not earlier:
         return
     old = Checkpoint(checkpoint.origin, earlier["size"], base64.b64decode(earlier["root"]))
-    proof = [base64.b64decode(node, validate=True) for node in earlier["consistency"]]
-    if not consistent(old, checkpoint, proof):
+    if consistent(old, checkpoint, nodes(earlier["consistency"])):
+        text = f"goes on from the log of export {earlier['export']} ({old.size} leaves)"
+        report.lines.append(text)
+    else:
         text = f"the log does not go on from that of the export {earlier['export']}"
-        report.wrong("previous", text, file="manifest.json")
-        return
-    report.lines.append(f"goes on from the log of export {earlier['export']} ({old.size} leaves)")
-
-
-def load_previous(path: str, key: str | None, report: Report) -> Package:
-    """The older package, which must itself hold."""
-    found = verify(path, key)
-    for problem in found.problems:
-        report.wrong("previous", f"the older package itself is wrong: {problem}", file=path)
-    return Package(path)
+        report.wrong("previous", text, "manifest.json")
 
 
 def check_previous(package: Package, older: Package, asked: Wanted, report: Report) -> None:
@@ -1363,8 +1182,8 @@ def check_previous(package: Package, older: Package, asked: Wanted, report: Repo
             outside += 1
         elif new is None or new["leaf"] != index:
             text = "was in the older package, is asked for, and is not here"
-            where = {"file": "messages.jsonl", "leaf": index, "message": old["message"]}
-            report.wrong("previous-missing", text, **where)
+            where = {"leaf": index, "message": old["message"]}
+            report.wrong("previous-missing", text, "messages.jsonl", **where)
         else:
             kept += 1
             erased += old["body"] is not None and new["body"] is None
@@ -1374,55 +1193,180 @@ def check_previous(package: Package, older: Package, asked: Wanted, report: Repo
     )
 
 
-def rows_by_leaf(package: Package) -> Iterator[dict[str, Any]]:
+def rows_by_leaf(package: Package) -> Iterator[Row]:
     for _, row in package.rows("messages.jsonl", Report()):
         if type(row.get("leaf")) is int:
             yield row
 
 
+# --- The whole ----------------------------------------------------------------------------------
+
+
+def load_manifest(package: Package) -> Row:
+    try:
+        manifest = json.loads(package.read("manifest.json"), object_pairs_hook=without_duplicates)
+    except ValueError as error:
+        raise CannotCheck(f"manifest.json is not JSON: {error}") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise CannotCheck(f"manifest.json is not of the format {FORMAT}: take another verify.py")
+    return manifest
+
+
+def choose_key(given: str | None, manifest: Row, report: Report) -> Key:
+    if given is None:
+        given = str(manifest["log"]["key"])
+        report.warnings.append(
+            "NO --key WAS GIVEN: the key was taken from the package itself, so a forger could have "
+            "put a key of their own there. Compare it with the key that the organization or its "
+            f"auditor gave you by another way: {given}"
+        )
+    return parse_key(given)
+
+
+# What a damaged or malicious file may raise: JSON of another shape or depth, a broken zip.
+MALFORMED = (
+    KeyError, TypeError, AttributeError, ValueError, RuntimeError, EOFError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+
+def verify(
+    path: str,
+    key: str | None = None,
+    known: list[str] | None = None,
+    previous: str | None = None,
+    *,
+    beat: Callable[[], None] = lambda: None,
+    witnesses: list[str] | None = None,
+) -> Report:
+    """Check the package at `path`, and that it continues the package at `previous`.
+
+    `known` are files with checkpoints from elsewhere, `witnesses` keys of which each must have
+    cosigned a checkpoint; `beat` is called now and then. Raises CannotCheck where no judgement is
+    possible.
+    """
+    report = Report(beat)
+    package = Package(path)
+    try:
+        with package.opened:
+            manifest = load_manifest(package)
+            chosen = choose_key(key, manifest, report)
+            trusted = [parse_key(vkey, WITNESS) for vkey in witnesses or ()]
+            notes = {}
+            for file in known or ():
+                with open(file, "rb") as opened:
+                    notes[file] = opened.read()
+            older = Package(previous) if previous else None
+            if previous:  # it must itself hold
+                for problem in verify(previous, key).problems:
+                    text = f"the older package itself is wrong: {problem}"
+                    report.wrong("previous", text, previous)
+            check_package(
+                package, manifest, chosen, report, notes=notes, witnesses=trusted, older=older
+            )
+    except (*MALFORMED, CannotCheck) as error:
+        # What is already known to be wrong must not be lost to a malformed rest.
+        reason = str(error) if isinstance(error, CannotCheck) else f"malformed: {error!r}"
+        if not report.problems:
+            raise CannotCheck(reason) from error
+        report.wrong("malformed", f"the rest could not be checked: {reason}")
+    return report
+
+
+def check_package(
+    package: Package,
+    manifest: Row,
+    key: Key,
+    report: Report,
+    *,
+    notes: dict[str, bytes],
+    witnesses: list[Key],
+    older: Package | None,
+) -> None:
+    check_files(package, manifest, report)
+    notes = {"checkpoint": package.read("checkpoint"), **notes}
+    if WITNESSED in package.hashes:
+        notes[WITNESSED] = package.read(WITNESSED)
+    if older:
+        notes[f"{older.path}: checkpoint"] = older.read("checkpoint")
+    signed = {name: check_checkpoint(note, key, name, report) for name, note in notes.items()}
+    checkpoint = signed["checkpoint"]
+    genuine = {name: note for name, note in notes.items() if signed[name]}
+    for witness in witnesses:
+        check_witness(witness, genuine, report)
+    tree, asked = Tree({item.size for item in signed.values() if item}), wanted(manifest)
+    sweep = Sweep(package, manifest, asked, report)
+    sweep.run(tree)
+    for name, item in signed.items():
+        if item:
+            check_tree(tree, item, report, name)
+    if checkpoint:
+        report.lines.append(f"{tree.size} leaves under the checkpoint signed by {key.name}")
+        check_continued(manifest, checkpoint, report)
+    report.lines.append(f"{sweep.due} entries asked for")
+    report.lines.append(f"{sweep.versions} versions of messages against the log")
+    if sweep.contents.files:
+        report.lines.append(f"{sweep.contents.files} attached files against the log")
+    check_approval(manifest, sweep.export, report)
+    check_manifest_proof(package, manifest["export"], checkpoint, key, report)
+    if older:
+        with older.opened:
+            check_previous(package, older, asked, report)
+    if manifest.get("state") != "complete":
+        report.warnings.append("The package says of itself that it is PARTIAL.")
+    report.facts = {
+        "export": manifest["export"],
+        "organization": manifest["organization"],
+        "scope": manifest["scope"],
+        "key": f"{key.name}+{key.id.hex()}",
+        "size": checkpoint.size if checkpoint else None,
+        "root": base64.b64encode(checkpoint.root).decode() if checkpoint else None,
+        "entries": sweep.due,
+        "versions": sweep.versions,
+    }
+
+
 # --- What a person reads ------------------------------------------------------------------------
 
 
-def describe(manifest_scope: dict[str, Any]) -> str:
-    conversations, people = manifest_scope["conversations"], manifest_scope["people"]
+def describe(scope: Row) -> str:
+    conversations, people = scope["conversations"], scope["people"]
     return "{}, {}, from {} to {}".format(
         f"{len(conversations)} conversations" if conversations else "the whole organization",
         f"{len(people)} people" if people else "everybody",
-        manifest_scope["since"] or "the beginning",
-        manifest_scope["until"] or "the checkpoint",
+        scope["since"] or "the beginning",
+        scope["until"] or "the checkpoint",
     )
 
 
-def show(report: Report, out: Callable[[str], object]) -> None:
+def show(report: Report) -> None:
     for warning in report.warnings:
-        out(f"WARNING  {warning}\n")
+        print(f"WARNING  {warning}\n")
     if report.facts:
-        out(f"export   {report.facts['export']}")
-        out(f"scope    {describe(report.facts['scope'])}")
+        print(f"export   {report.facts['export']}")
+        print(f"scope    {describe(report.facts['scope'])}")
     for line in report.lines:
-        out(f"checked  {line}")
+        print(f"checked  {line}")
     if not report.problems:
-        out("\nVERIFIED: nothing is missing, nothing was changed.")
+        print("\nVERIFIED: nothing is missing, nothing was changed.")
         return
-    out(f"\nNOT VERIFIED: {len(report.problems) + report.unnamed} things are wrong.")
+    print(f"\nNOT VERIFIED: {len(report.problems) + report.unnamed} things are wrong.")
     for problem in report.problems:
-        out(f"  - {problem}")
+        print(f"  - {problem}")
     if report.unnamed:
-        out(f"  - and {report.unnamed} more")
+        print(f"  - and {report.unnamed} more")
 
 
 def as_json(report: Report) -> str:
-    return json.dumps(
-        {
-            "verdict": "failed" if report.problems else "verified",
-            "problems": [problem._asdict() for problem in report.problems],
-            "unnamed": report.unnamed,
-            "warnings": report.warnings,
-            "checked": report.lines,
-            **report.facts,
-        },
-        indent=2,
-    )
+    document = {
+        "verdict": "failed" if report.problems else "verified",
+        "problems": [problem._asdict() for problem in report.problems],
+        "unnamed": report.unnamed,
+        "warnings": report.warnings,
+        "checked": report.lines,
+        **report.facts,
+    }
+    return json.dumps(document, indent=2)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -1437,23 +1381,30 @@ def main(arguments: list[str] | None = None) -> int:
         help="an older checkpoint of the log that you have from elsewhere; may be repeated",
     )
     parser.add_argument(
+        "--witness",
+        action="append",
+        metavar="VKEY",
+        help="the key of a witness that must have cosigned the log; may be repeated",
+    )
+    parser.add_argument(
         "--previous",
         metavar="PACKAGE",
         help="an older package of the same log: shows that nothing of it is left out here",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
     try:
-        report = verify(options.package, options.key, options.checkpoint, options.previous)
+        report = verify(
+            asked.package, asked.key, asked.checkpoint, asked.previous, witnesses=asked.witness
+        )
     except (CannotCheck, ImportError, OSError) as error:
-        text = f"CANNOT CHECK: {error}"
         verdict = json.dumps({"verdict": "cannot check", "reason": str(error)})
-        print(verdict if options.json else text)
+        print(verdict if asked.json else f"CANNOT CHECK: {error}")
         return 2
-    if options.json:
+    if asked.json:
         print(as_json(report))
     else:
-        show(report, print)
+        show(report)
     return 1 if report.problems else 0
 
 

@@ -25,7 +25,15 @@ ALICE, BOB, OLGA, OSCAR = (uuid5(SPACE, name) for name in ("alice", "bob", "olga
 EXPORT = uuid5(SPACE, "export")
 START = datetime(2026, 11, 21, 8, 0, 0, 1)
 ORIGIN = "parley.test/log"
-VIEWS = ("membership.jsonl", "reactions.jsonl", "reads.jsonl")
+VIEWS = {
+    "membership.jsonl": "member:",
+    "reactions.jsonl": "reaction:",
+    "reads.jsonl": "trail:",
+    "calls.jsonl": "call:",
+    "attachments.jsonl": "attachment:",
+    "holds.jsonl": "hold:",
+    "erasures.jsonl": "erasure:",
+}
 
 
 def canonical(value: Any) -> bytes:
@@ -111,6 +119,24 @@ def sign(text: str, key: Ed25519PrivateKey, name: str = ORIGIN) -> str:
 def checkpoint(leaves: list[bytes], key: Ed25519PrivateKey, origin: str = ORIGIN) -> str:
     root = Tree(leaves).root_between(0, len(leaves))
     return sign(f"{origin}\n{len(leaves)}\n{b64(root)}\n", key, origin)
+
+
+WITNESS = "witness.test/w1"
+
+
+def witness_vkey(key: Ed25519PrivateKey, name: str = WITNESS) -> str:
+    """As `vkey_of`, of the kind that cosigns: c2sp.org/tlog-cosignature."""
+    data = b"\4" + key.public_key().public_bytes_raw()
+    key_id = hashlib.sha256(name.encode() + b"\n" + data).hexdigest()[:8]
+    return f"{name}+{key_id}+{b64(data)}"
+
+
+def cosign(note: str, key: Ed25519PrivateKey, at: int = 1_795_000_000) -> str:
+    """The note with the line of a witness, which signs the time too."""
+    text = note.rpartition("\n\n")[0] + "\n"
+    signature = key.sign(f"cosignature/v1\ntime {at}\n{text}".encode())
+    key_id = bytes.fromhex(witness_vkey(key).split("+")[1])
+    return f"{note}— {WITNESS} {b64(key_id + at.to_bytes(8, 'big') + signature)}\n"
 
 
 @dataclass
@@ -212,28 +238,32 @@ def make(
         "until": until,
     }
     export = ("export", EXPORT, "")
-    history.add("export:requested", OLGA, None, export, parameters={"scope": scope})
+    asked = {"scope": scope, "formats": ["csv"], "recipient": None}
+    history.add("export:requested", OLGA, None, export, parameters=asked)
     history.add("export:approved", approver, None, export)
     size = len(history.leaves)
     due = [i for i in range(size) if covers(history, i, scope)]
+    joined = {row["leaf"] for row in members_at_start(history, scope)}
     folder.mkdir(parents=True, exist_ok=True)
     own = [i for i in range(size) if history.bodies[i]["target"]["type"] == "export"]
-    write(folder / "bodies.jsonl", [history.bodies[i] for i in sorted({*due, *own})])
+    write(folder / "bodies.jsonl", [history.bodies[i] for i in sorted({*due, *own, *joined})])
     (folder / "leaves.txt").write_bytes(b"".join(leaf + b"\n" for leaf in history.leaves))
     (folder / "checkpoint").write_text(checkpoint(history.leaves, key))
     write_messages(folder, history, due)
     write_views(folder, history, due)
+    write(folder / "members_at_start.jsonl", members_at_start(history, scope))
+    write_items(folder, history, due)
     write(folder / "people.jsonl", [{"id": str(ALICE)}, {"id": str(BOB)}])
     shutil.copy(VERIFY, folder / "verify.py")
     manifest = {
-        "format": "parley-export/1",
+        "format": "parley-export/2",
         "export": str(EXPORT),
         "created_at": "2026-11-21T09:00:00.000000Z",
         "organization": {"id": str(ORGANIZATION), "name": "Northside Clinic"},
         "requested_by": {"id": str(OLGA)},
         "approved_by": {"id": str(approver)},
         "state": "complete",
-        "scope": scope,
+        **asked,
         "log": {"key": vkey_of(key)},
         "pseudonyms": {
             "scopes": {str(item): key_of(item).hex() for item in conversations},
@@ -320,7 +350,7 @@ def message_row(history: History, index: int) -> dict[str, Any]:
 
 
 def write_views(folder: Path, history: History, due: list[int]) -> None:
-    for name, subject in zip(VIEWS, ("member:", "reaction:", "trail:"), strict=True):
+    for name, subject in VIEWS.items():
         rows = [
             {
                 "leaf": index,
@@ -335,6 +365,35 @@ def write_views(folder: Path, history: History, due: list[int]) -> None:
             if history.bodies[index]["action"].startswith(subject)
         ]
         write(folder / name, rows)
+
+
+def members_at_start(history: History, scope: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "conversation": body["scope"],
+            "user": body["target"]["id"],
+            "leaf": index,
+            "joined_at": body["time"],
+        }
+        for index, body in enumerate(history.bodies)
+        if body["action"] == "member:joined"
+        and body["time"] < (scope["since"] or "")
+        and (not scope["conversations"] or body["scope"] in scope["conversations"])
+    ]
+
+
+def write_items(folder: Path, history: History, due: list[int]) -> None:
+    counted: dict[str | None, list[int]] = {}
+    for index in due:
+        body = history.bodies[index]
+        item = counted.setdefault(body["scope"], [0, 0])
+        item[0] += 1
+        item[1] += body["action"].startswith("message:")
+    rows = [
+        {"conversation": scope, "entries": entries, "versions": versions}
+        for scope, (entries, versions) in counted.items()
+    ]
+    write(folder / "items.jsonl", rows)
 
 
 def seal(

@@ -15,7 +15,8 @@ from django.db import connection
 from django.utils import timezone
 
 from app.accounts.models import User
-from app.audit.models import Entry
+from app.audit import disclosure
+from app.audit.models import Cosignature, Entry
 from app.chat.services import leave
 from app.compliance import verify
 from app.compliance.models import ExportRequest, Format, State
@@ -24,6 +25,7 @@ from app.compliance.services import approve_export, building, request_export
 from app.compliance.services.downloads import package_path
 from app.encryption.destruction import Reason, destroy_data_keys
 from tests.chat.talk import say
+from tests.compliance import packages
 from tests.compliance.conftest import REASON, Ward
 from tests.live import LiveDatabase
 
@@ -134,6 +136,24 @@ def test_an_erased_text_is_a_stated_reason_and_only_where_the_log_says_so(
     forged = messages.replace(f'"erased_by":{leaf}', f'"erased_by":{int(leaf) - 1}')
     (folder / "messages.jsonl").write_text(forged)
     assert "content-missing" in {problem["code"] for problem in problems(folder)}
+
+
+def test_what_a_witness_signed_comes_with_the_package(ward: Ward, approved: Ask) -> None:
+    key, organization = packages.signing_key("a witness"), ward.ward.organization_id
+    built(approved(Scope()))
+    tree = disclosure.latest_tree(organization)
+    assert tree is not None
+    Cosignature.objects.create(
+        organization_id=organization,
+        witness=packages.WITNESS,
+        size=tree.size,
+        note=packages.cosign(tree.note, key),
+        at=timezone.now(),
+    )
+    path = package_path(built(approved(Scope())))
+    report = verify.verify(str(path), witnesses=[packages.witness_vkey(key)])
+    assert report.problems == []
+    assert any(line.startswith("checkpoint.witnessed cosigned by") for line in report.lines)
 
 
 def test_an_export_goes_on_from_the_one_before(

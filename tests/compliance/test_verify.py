@@ -189,6 +189,73 @@ def test_a_revision_that_was_never_logged_is_named(tmp_path: Path) -> None:
     assert (found["code"], found["leaf"], found["message"]) == ("revision-gap", leaf, message)
 
 
+THE_WITNESS = packages.signing_key("a witness")
+
+
+def witnessed(package: Path, key: Any = THE_WITNESS) -> list[tuple[str, str]]:
+    report = verify.verify(str(package), witnesses=[packages.witness_vkey(key)])
+    return [(problem.code, problem.file) for problem in report.problems]
+
+
+def test_a_witness_s_signature_is_checked_for_whoever_has_its_key(
+    package: Path, sound: Made, tmp_path: Path
+) -> None:
+    assert witnessed(package) == [("cosignature", "checkpoint")]
+    note = (package / "checkpoint").read_text()
+    (package / "checkpoint").write_text(packages.cosign(note, THE_WITNESS))
+    rehash(package)
+    changed = ("manifest-changed", "manifest.json")
+    assert witnessed(package) == [changed]
+    assert witnessed(package, packages.signing_key("another")) == [
+        ("cosignature", "checkpoint"),
+        changed,
+    ]
+    key = packages.witness_vkey(THE_WITNESS)
+    verdict = check(package, "--witness", key, "--key", sound.vkey, site=outside(tmp_path))
+    assert "checkpoint cosigned by witness.test/w1 at 2026-11-18" in verdict.text
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_witness_may_have_signed_an_earlier_checkpoint(
+    size: int, package: Path, sound: Made
+) -> None:
+    leaves, key = sound.history.leaves, packages.signing_key()
+    earlier = packages.checkpoint(leaves[:size], key)
+    (package / verify.WITNESSED).write_text(packages.cosign(earlier, THE_WITNESS))
+    listed(package, verify.WITNESSED)
+    assert witnessed(package) == [("manifest-changed", "manifest.json")]
+    forked = packages.checkpoint([*leaves[: size - 1], b"another"], key)
+    (package / verify.WITNESSED).write_text(packages.cosign(forked, THE_WITNESS))
+    rehash(package)
+    assert ("root", "leaves.txt") in witnessed(package)
+
+
+def test_a_forged_signature_of_a_witness_is_named(package: Path, sound: Made) -> None:
+    note = packages.cosign((package / "checkpoint").read_text(), THE_WITNESS)
+    other = packages.checkpoint(sound.history.leaves[:3], packages.signing_key())
+    of_another_text = packages.cosign(other, THE_WITNESS).splitlines()[-1]
+    for forged in (note[:-20] + "A" * 18 + "=\n", f"{note.rpartition('— ')[0]}{of_another_text}\n"):
+        (package / "checkpoint").write_text(forged)
+        rehash(package)
+        assert witnessed(package)[0] == ("cosignature", "checkpoint")
+
+
+def test_a_signature_on_a_checkpoint_that_is_not_the_log_s_is_no_witness(package: Path) -> None:
+    forged = packages.checkpoint([b"a"], packages.signing_key("a forger"))
+    (package / verify.WITNESSED).write_text(packages.cosign(forged, THE_WITNESS))
+    listed(package, verify.WITNESSED)
+    assert {("signature", verify.WITNESSED), ("cosignature", "checkpoint")} <= {*witnessed(package)}
+
+
+def listed(package: Path, name: str) -> None:
+    """A file more, in the manifest too."""
+    path = package / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["files"][name] = {"sha256": ""}
+    path.write_text(json.dumps(manifest))
+    rehash(package)
+
+
 @pytest.mark.parametrize("start", "=+-@\t\r")
 def test_no_cell_of_the_table_is_a_formula(start: str) -> None:
     assert verify.csv_line([f'{start}HYPERLINK("x")', None, 3]) == (
@@ -278,7 +345,7 @@ def test_a_long_log_is_read_in_one_pass_to_its_root(tmp_path: Path) -> None:
     package = verify.Package(str(tmp_path))
     with package.opened:
         for line in verify.read_leaves(package):
-            tree.add(verify.leaf_hash(line))
+            tree.extend([verify.leaf_hash(line)])
             assert not asked.covers(verify.parse_leaf(line.decode()))
     tree.end()
     assert tree.roots[len(leaves)] == packages.Tree(leaves).root_between(0, len(leaves))

@@ -9,9 +9,11 @@ from pytest_django import DjangoDbBlocker
 
 from app.accounts.services import found_organization
 from app.audit.disclosure import latest_tree
+from app.audit.models import Cosignature
 from tests.audit.test_sealing import seal
 from tests.audit.trail import write
 from tests.cast import api_client, join
+from tests.compliance.packages import WITNESS, cosign, signing_key
 from tests.live import LiveDatabase
 from tests.stack import Stack
 from tests.verifiers.kit import collect
@@ -43,6 +45,16 @@ def collected(
             assert old is not None
             write(700, organization.pk)
             seal(live)
+            new = latest_tree(organization.pk)
+            assert new is not None
+            cosigned = cosign(new.note, signing_key("a witness"))
+            Cosignature.objects.create(
+                organization_id=organization.pk,
+                witness=WITNESS,
+                size=new.size,
+                note=cosigned,
+                at=new.at,
+            )
             collect(client, str(organization.pk), folder, old.note)
         yield folder
 

@@ -8,6 +8,7 @@ import pytest
 
 from app.audit.checkpoint import Checkpoint, Signer
 from tests.audit.trail import SEED
+from tests.compliance.packages import WITNESS
 from tests.verifiers.kit import altered
 
 pytestmark = pytest.mark.go
@@ -45,6 +46,11 @@ def test_it_verifies_checkpoints_inclusion_consistency_tiles_and_entries(
     sumdb: Path, kit: Path
 ) -> None:
     assert verified(sumdb, kit) == (0, [f"{step}: holds" for step in STEPS])
+
+
+def test_what_it_verified_carries_a_witness_s_signature_too(kit: Path) -> None:
+    lines = (kit / "checkpoint").read_text().partition("\n\n")[2].splitlines()
+    assert [line.split(" ")[1] for line in lines][1:] == [WITNESS]
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,15 @@ from app.errors import Conflict, Invalid, NotFound
 
 @dataclass(frozen=True, slots=True)
 class LogState:
-    """The last checkpoint and how fresh the log is."""
+    """The last checkpoint and how fresh the log is.
+
+    `checkpoint` is its note with what witnesses signed below it; `witnessed` the same of the last
+    one that any witness has signed, None where none has.
+    """
 
     tree: SignedTree
+    checkpoint: str
+    witnessed: str | None
     key: str | None
     heartbeat_at: datetime | None
     waiting: int
@@ -59,7 +65,19 @@ def state(user: User) -> LogState:
     latest = tree(user)
     known = audit.verification_state(user.organization_id)
     key = disclosure.verifier_key(user.organization_id)
-    return LogState(latest, key, known.heartbeat_at, known.waiting, known.waiting_since)
+    checkpoint, witnessed = _cosigned(user, latest)
+    return LogState(
+        latest, checkpoint, witnessed, key, known.heartbeat_at, known.waiting, known.waiting_since
+    )
+
+
+def _cosigned(user: User, latest: SignedTree) -> tuple[str, str | None]:
+    organization = user.organization_id
+    witnessed = disclosure.witnessed_tree(organization, latest.size)
+    return (
+        disclosure.cosigned(organization, latest),
+        disclosure.cosigned(organization, witnessed) if witnessed else None,
+    )
 
 
 def leaves(user: User, start: int, limit: int) -> tuple[int, list[tuple[int, bytes]]]:
@@ -128,9 +146,9 @@ def receipt(user: User, leaf_hash: bytes) -> Receipt:
 
 
 def checkpoint(user: User, organization: UUID) -> str:
-    """The signed note of the last checkpoint. Raises NotFound, Conflict."""
+    """The note of the last checkpoint, cosignatures with it. Raises NotFound, Conflict."""
     _own(user, organization)
-    return tree(user).note
+    return disclosure.cosigned(organization, tree(user))
 
 
 def tile(user: User, organization: UUID, name: str) -> bytes:

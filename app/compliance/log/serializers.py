@@ -60,6 +60,10 @@ class ProofRequest(StrictSerializer):
 
 class LogStateAnswer(serializers.Serializer[Any]):
     checkpoint = serializers.CharField(help_text="The signed note, C2SP tlog-checkpoint.")
+    witnessed = serializers.CharField(
+        allow_null=True,
+        help_text="The last one that a witness has signed too, C2SP tlog-cosignature.",
+    )
     origin = serializers.CharField()
     size = serializers.IntegerField()
     root = serializers.CharField()  # type: ignore[assignment]  # declared, not the attribute
@@ -126,7 +130,8 @@ class LogReceiptAnswer(serializers.Serializer[Any]):
 
 def state_document(state: LogState, prefix: str) -> dict[str, Any]:
     return {
-        "checkpoint": state.tree.note,
+        "checkpoint": state.checkpoint,
+        "witnessed": state.witnessed,
         "origin": Checkpoint.parse(state.tree.note.partition("\n\n")[0] + "\n").origin,
         "size": state.tree.size,
         "root": state.tree.root.hex(),

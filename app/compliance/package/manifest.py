@@ -37,6 +37,8 @@ Parley that you trust. With an older package of the same log: --previous OLDER.z
 manifest.json        what was asked for, by whom, and the SHA-256 of every file
 manifest.tlog-proof  proof that the log holds the manifest's hash (c2sp.org/tlog-proof)
 checkpoint           the log's signed size and root (c2sp.org/tlog-checkpoint)
+checkpoint.witnessed an earlier one that witnesses have signed too, if there is any
+                     (c2sp.org/tlog-cosignature): --witness KEY-OF-THE-WITNESS
 leaves.txt           every leaf of the log, from the first: time, scope, actor, hash of the entry
 bodies.jsonl         the entries that were asked for, byte for byte as they were logged
 messages.jsonl       every version of every message, in the order of the log: the evidence

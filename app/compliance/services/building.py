@@ -262,7 +262,11 @@ class _Build:
 
     def _put_rest(self, folder: Folder, tree: SignedTree, contents: Contents) -> None:
         contents.write_rest()
-        folder.put("checkpoint", tree.note.encode())
+        folder.put("checkpoint", disclosure.cosigned(self.organization, tree).encode())
+        witnessed = disclosure.witnessed_tree(self.organization, tree.size)
+        if witnessed and witnessed.size < tree.size:
+            note = disclosure.cosigned(self.organization, witnessed)
+            folder.put(verify.WITNESSED, note.encode())
         folder.put("README.txt", readme(self.asked, tree))
         folder.put("verify.py", Path(verify.__file__).read_bytes())
         for file in folder.files.values():

@@ -9,18 +9,20 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 
 from app.accounts.models import User
 from app.audit import merkle
 from app.audit.actions import Action
 from app.audit.catalogue import meaning
 from app.audit.checkpoint import PublicKey, open_checkpoint
-from app.audit.models import Entry, Key, Leaf
+from app.audit.models import Cosignature, Entry, Key, Leaf
 from app.audit.tasks import heartbeat
 from tests.audit.test_sealing import seal
 from tests.audit.test_tiles import unpacked
 from tests.audit.trail import write
 from tests.chat.talk import room, say
+from tests.compliance import packages
 from tests.live import LiveDatabase
 
 Api = Callable[[User], Client]
@@ -55,6 +57,35 @@ def test_a_member_rebuilds_the_signed_tree_from_tiles(
     assert hashes == b"".join(map(merkle.leaf_hash, lines))
     assert merkle.root_of(map(merkle.leaf_hash, lines)) == signed.root
     assert client.get(f"{prefix}/tile/0/001").status_code == 404
+
+
+def test_what_a_witness_signed_is_served_with_the_checkpoint(
+    api: Api, alice: User, prefix: str, live_db: LiveDatabase
+) -> None:
+    key, client = packages.signing_key("a witness"), api(alice)
+
+    def signed() -> dict[str, Any]:
+        write(3, alice.organization_id)
+        seal(live_db)
+        told: dict[str, Any] = client.get("/api/audit/checkpoint").json()
+        return told
+
+    state = signed()
+    assert state["witnessed"] is None
+    cosigned = packages.cosign(state["checkpoint"], key)
+    Cosignature.objects.create(
+        organization_id=alice.organization_id,
+        witness=packages.WITNESS,
+        size=state["size"],
+        note=cosigned,
+        at=timezone.now(),
+    )
+    state = client.get("/api/audit/checkpoint").json()
+    assert state["checkpoint"] == state["witnessed"] == cosigned
+    assert client.get(f"{prefix}/checkpoint").content.decode() == cosigned
+    later = signed()
+    assert packages.WITNESS not in later["checkpoint"]
+    assert later["witnessed"] == cosigned
 
 
 def test_another_organization_s_log_is_not_there(
