@@ -105,7 +105,7 @@ class Link:
         while not self.over.done():
             idle = self._loop.time() - self._sent_at
             if idle < PING_SECONDS:
-                await asyncio.sleep(PING_SECONDS - idle)
+                await asyncio.sleep(max(0.1, PING_SECONDS - idle))
                 continue
             try:
                 await self.request("ping", {}, seconds=PONG_SECONDS)

@@ -15,5 +15,7 @@ def client_of(user: User, base_url: str | Callable[[], str]) -> Client:
         return base_url if isinstance(base_url, str) else base_url()
 
     return Client(
-        lambda: base().replace("http", "ws") + "/ws", ticket_from(base, lambda: token), name="test/1"
+        lambda: base().replace("http", "ws") + "/ws",
+        ticket_from(base, lambda: token),
+        name="test/1",
     )
