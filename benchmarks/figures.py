@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 
+class Incorrect(Exception):
+    """What was measured did not do its work: there is no figure to speak of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """`samples` of one figure in `unit`. Without a limit it is a peer, measured to compare with.
@@ -46,6 +50,11 @@ class Figure:
             "void": self.void,
             "remark": self.remark,
         }
+
+
+def p99(samples: Sequence[float]) -> float:
+    """Return what 99 of 100 samples do not exceed; of a few samples, nearly the highest."""
+    return statistics.quantiles(samples, n=100, method="inclusive")[-1]
 
 
 HEADING = (

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.figures import HEADING, Figure, line
+from benchmarks.figures import HEADING, Figure, Incorrect, line
 
 _FOLDER = Path(__file__).resolve().parent.parent / ".parley" / "bench"
 _QUICK = 0.2
@@ -19,7 +19,7 @@ Conditions = Callable[[], dict[str, object]]
 
 
 def run(name: str, package: str, parts: Sequence[str], about: str, conditions: Conditions) -> int:
-    """Measure what the command line asks for; return the exit code.
+    """Measure what the command line asks for; return the exit code (2: something was incorrect).
 
     Each part is a module of `package` with `measure(scale)`. `conditions`, asked at the end,
     tells of machine and programs; what it says is printed under the table and kept with it.
@@ -37,12 +37,16 @@ def run(name: str, package: str, parts: Sequence[str], about: str, conditions: C
 
     _start_services()
     print(HEADING, flush=True)
-    began, figures = time.monotonic(), []
+    began, figures, incorrect = time.monotonic(), [], []
     for part in options.part:
         measure: Callable[[float], Iterator[Figure]] = import_module(f"{package}.{part}").measure
-        for figure in measure(options.scale):
-            print(line(figure), flush=True)
-            figures.append(figure)
+        try:
+            for figure in measure(options.scale):
+                print(line(figure), flush=True)
+                figures.append(figure)
+        except Incorrect as error:
+            incorrect.append(f"{part}: {error}")
+            print(f"INCORRECT {incorrect[-1]}", flush=True)
     document = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - began),
@@ -50,6 +54,7 @@ def run(name: str, package: str, parts: Sequence[str], about: str, conditions: C
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "load": os.getloadavg(),
+        "incorrect": incorrect,
         **conditions(),
     }
     print("\n".join(f"{key}: {value}" for key, value in document.items()))
@@ -57,6 +62,8 @@ def run(name: str, package: str, parts: Sequence[str], about: str, conditions: C
     missed = [figure for figure in figures if figure.met is False]
     void = [figure for figure in figures if figure.void]
     print(f"{len(missed)} limits missed, {len(void)} void; kept in {kept}")
+    if incorrect:
+        return 2
     return 1 if (missed or void) and options.strict else 0
 
 

@@ -14,7 +14,7 @@ from benchmarks.gateway.machine import Watch, cores
 from benchmarks.gateway.peers import versions
 from benchmarks.run import run
 
-PARTS = ("relay", "fanout")
+PARTS = ("relay", "fanout", "memory", "joining", "resuming", "storm")
 
 
 def main() -> int:

@@ -5,7 +5,7 @@ import base64
 import secrets
 from collections.abc import Callable, Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from app.accounts.models import User
@@ -82,20 +82,23 @@ def _base64url(size: int) -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(size)).rstrip(b"=").decode()
 
 
+SomeSeat = TypeVar("SomeSeat", bound=Seat)
 Room = tuple[UUID, Sequence[tuple[User, str]]]
 """A conversation, and each of its people with a ticket."""
 
 
-async def seated(rooms: Sequence[Room], ports: Sequence[int]) -> list[list[Seat]]:
+async def seated(
+    rooms: Sequence[Room], ports: Sequence[int], kind: type[SomeSeat]
+) -> list[list[SomeSeat]]:
     """Seat everyone in the call of their room, in turns at the gateways of these ports."""
     at_once = asyncio.Semaphore(8)
 
-    async def fill(room: Room) -> list[Seat]:
+    async def fill(room: Room) -> list[SomeSeat]:
         conversation, people = room
         seats = []
         async with at_once:
             for (person, ticket), port in zip(people, cycle(ports), strict=False):
-                seat = Seat(person, conversation)
+                seat = kind(person, conversation)
                 await seat.enter(port, ticket)
                 await seat.join()
                 seats.append(seat)

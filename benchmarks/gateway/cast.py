@@ -5,12 +5,12 @@ are put down as they are, since nobody types a password here.
 """
 
 from collections.abc import Sequence
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from app.accounts.models import Organization, Role, Session, SessionKind, User
 from app.accounts.services import add_user, found_organization
 from app.chat.models import Kind
-from app.chat.services import start_conversation
+from app.chat.services import Draft, send_messages, start_conversation
 from app.realtime.services import issue_ticket
 
 _PASSWORD = "nobody signs in with this"  # noqa: S105
@@ -22,6 +22,7 @@ class Cast:
     def __init__(self, people: int) -> None:
         self.organization: Organization = found_organization(slug="bench", name="Bench")
         self.people = [self._person(number) for number in range(people)]
+        self.conversations: list[tuple[UUID, list[User]]] = []
         self._sessions = {
             session.user_id: session.pk
             for session in Session.objects.bulk_create(
@@ -48,13 +49,24 @@ class Cast:
         )
         return started.pk
 
+    def talk(self, count: int) -> None:
+        """Let so many messages be said in each conversation."""
+        for conversation, people in self.conversations:
+            send_messages(
+                [
+                    Draft(people[0], conversation, uuid4(), f"What happened meanwhile, {number}.")
+                    for number in range(count)
+                ]
+            )
+
     def rooms(self, size: int) -> list[tuple[UUID, list[User]]]:
         """Conversations of `size` people each; nobody is in two of them."""
         groups = [self.people[at : at + size] for at in range(0, len(self.people), size)]
-        return [
+        self.conversations = [
             (self.conversation(f"room {number}", group), group)
             for number, group in enumerate(groups)
         ]
+        return self.conversations
 
     def ticket(self, person: User) -> str:
         """A ticket for one socket, as `POST /api/realtime/ticket` gives it: good for 30 s."""

@@ -6,6 +6,8 @@ A message holds its number as `#07` somewhere in its text, and no other `#`.
 import asyncio
 from collections.abc import Sequence
 
+from benchmarks.figures import Incorrect
+
 RING = 64
 PATIENCE, _LOOK = 10.0, 0.05
 
@@ -13,10 +15,6 @@ PATIENCE, _LOOK = 10.0, 0.05
 def numbered(number: int) -> str:
     """Return the mark of a message; numbers go up to RING - 1 and begin again."""
     return f"#{number % RING:02}"
-
-
-class Incorrect(SystemExit):
-    """The server lost, doubled, reordered or refused something: there is no figure to speak of."""
 
 
 class Counter:

@@ -75,7 +75,7 @@ def measure(scale: float) -> Iterator[Figure]:
                     (conversation, [(person, cast.ticket(person)) for person in people])
                     for conversation, people in some[at : at + 10]
                 ]
-                seats = runner.run(seated(rooms, ports))
+                seats = runner.run(seated(rooms, ports, Seat))
                 target.sides += paired(seats)
                 target.seats += [seat for call in seats for seat in call]
                 runner.run(renewed([seat for each in targets for seat in each.seats]))

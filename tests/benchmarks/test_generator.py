@@ -8,9 +8,10 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
+from benchmarks.figures import Incorrect
 from benchmarks.gateway import counting, pairs
 from benchmarks.gateway.connection import Connection
-from benchmarks.gateway.counting import Counter, Incorrect, check, numbered
+from benchmarks.gateway.counting import Counter, check, numbered
 from benchmarks.gateway.frames import CLOSE, PING, Fragmented, masked, split
 
 SIZES = [0, 1, 125, 126, 500, 65_535]
