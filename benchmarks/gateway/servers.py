@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -87,7 +87,7 @@ class Peer:
         self._process.stop()
 
 
-def used(servers: list[Server]) -> float:
+def used(servers: Sequence[Server]) -> float:
     """Processor seconds of these servers with all their processes."""
     return processor_seconds(pid for server in servers for pid in family(server.pid))
 
