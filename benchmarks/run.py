@@ -44,8 +44,8 @@ def run(name: str, package: str, parts: Sequence[str], about: str, conditions: C
             for figure in measure(options.scale):
                 print(line(figure), flush=True)
                 figures.append(figure)
-        except Incorrect as error:
-            incorrect.append(f"{part}: {error}")
+        except (Incorrect, TimeoutError) as error:
+            incorrect.append(f"{part}: {type(error).__name__} {error}")
             print(f"INCORRECT {incorrect[-1]}", flush=True)
     document = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

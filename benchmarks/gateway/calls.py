@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from app.accounts.models import User
+from app.realtime.protocol import RENEW_SECONDS
 from benchmarks.gateway.connection import Member, command
 from benchmarks.gateway.pairs import Side
 from benchmarks.gateway.sizes import sized
@@ -91,7 +92,7 @@ async def seated(
     rooms: Sequence[Room], ports: Sequence[int], kind: type[SomeSeat]
 ) -> list[list[SomeSeat]]:
     """Seat everyone in the call of their room, in turns at the gateways of these ports."""
-    at_once = asyncio.Semaphore(8)
+    at_once, there = asyncio.Semaphore(8), list[SomeSeat]()
 
     async def fill(room: Room) -> list[SomeSeat]:
         conversation, people = room
@@ -102,9 +103,19 @@ async def seated(
                 await seat.enter(port, ticket)
                 await seat.join()
                 seats.append(seat)
+                there.append(seat)
         return seats
 
-    return await asyncio.gather(*map(fill, rooms))
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            await renewed(there)
+
+    async with asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(keep())
+        calls = await asyncio.gather(*map(fill, rooms))
+        keeping.cancel()
+    return calls
 
 
 async def renewed(seats: Sequence[Seat]) -> None:

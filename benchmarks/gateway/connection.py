@@ -11,13 +11,14 @@ from typing import Any, cast
 
 import msgspec
 
+from benchmarks.figures import Incorrect
 from benchmarks.gateway.frames import CLOSE, PING, PONG, masked, split
 from dev.ports import LOOPBACK
 
 TIMEOUT = 30.0
 
 
-class Closed(ConnectionError):
+class Closed(Incorrect):
     """The server ended it; the text has the close code."""
 
 
@@ -87,7 +88,7 @@ class Connection(asyncio.Protocol):
         self.on_close(self.closed)
 
 
-class Refused(Exception):
+class Refused(Incorrect):
     """The server answered a command with an error."""
 
 
@@ -125,9 +126,11 @@ class Member(Connection):
             answer = self._waiting.pop(frame["id"], None) if "id" in frame else None
             if answer is None:
                 self.on_push(frame)
+            elif answer.done():  # nobody waits for it any more
+                continue
             elif "err" in frame:
                 answer.set_exception(Refused(frame["err"]))
-            elif not answer.done():
+            else:
                 answer.set_result(frame["ok"])
 
     def _lost(self, closed: Closed) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from app.realtime.services import conversation_stream, user_stream
 from benchmarks.figures import Incorrect
 from benchmarks.gateway.cast import Cast
-from benchmarks.gateway.connection import TIMEOUT, Closed, Member, Refused
+from benchmarks.gateway.connection import TIMEOUT, Member
 from benchmarks.gateway.frames import masked
 
 ALIVE = masked(b'{"id":0,"op":"ping"}')
@@ -98,7 +98,7 @@ async def all_of(work: Sequence[Awaitable[float]]) -> list[float]:
     outcomes = await asyncio.gather(*work, return_exceptions=True)
     failed = [one for one in outcomes if isinstance(one, BaseException)]
     if failed:
-        if not isinstance(failed[0], Closed | Refused | TimeoutError | Incorrect):
+        if not isinstance(failed[0], Incorrect | TimeoutError):
             raise failed[0]
         first = f"{type(failed[0]).__name__} {failed[0]}"
         raise Incorrect(f"{len(failed)} of {len(outcomes)} did not arrive: {first}")
