@@ -1,56 +1,64 @@
-"""Calls between real pages: they hear each other, and everything that happens to people in calls."""
+"""The officer's pages of calls, without scripts."""
 
-import shutil
-from collections.abc import Iterator
+from django.test import Client
 
-import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from app.accounts.models import User
+from app.audit.models import Entry
+from tests.compliance.conftest import Ward, ward
+from tests.voice.history import talked
+from tests.voice.room import Device
+from tests.web.test_officer import page, text_of
 
-from app.chat.models import Conversation
-from tests.server import SealerProcess, WebServer
-from tests.web.calls import COUNTING, FAKE_DEVICES, bar, expect_to_hear, join
-from tests.web.conftest import Visit
-
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+__all__ = ["page", "ward"]
 
 
-@pytest.fixture
-def chromium(ward: Conversation, server: WebServer, sealer: SealerProcess) -> Iterator[Browser]:
-    """With a microphone that beeps and a camera that shows a disc, both always allowed."""
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", *FAKE_DEVICES]
-        )
-        yield browser
-        browser.close()
+def test_an_officer_finds_a_call_and_reads_who_was_put_out_by_whom(
+    page: Client, ward: Ward, alice: User, bob: User
+) -> None:
+    past = talked(ward.ward, alice, bob)
+    listed = text_of(page.get("/calls"))
+    for part in (f"/calls/{past.id}", "ward-4", "Alice, Bob", "1 put out", "relayed", "2.0 %"):
+        assert part in listed
+    shown = text_of(page.get(f"/calls/{past.id}"))
+    for part in (
+        "Call in ward-4",
+        "put out</span> by Alice",
+        "loss 1.0 %, at worst 2.0 %",
+        "round trip 30 ms",
+        "put somebody out of a call: Bob",
+        "muted a microphone: Bob",
+        "Bob</span> left the call: put out",
+        "Alice</span> left the call: by themselves",
+    ):
+        assert part in shown
+    looks = Entry.objects.filter(action_name="trail:read").order_by("id")
+    assert [look.document["parameters"] for look in looks] == [
+        {"calls": {}},
+        {"call": str(past.id)},
+    ]
 
 
-@pytest.fixture
-def caller(visit: Visit) -> Visit:
-    """As `visit`, with connections that a test can ask."""
-
-    def come(name: str, **options: object) -> Page:
-        page = visit(name, **options)
-        page.add_init_script(COUNTING)
-        page.reload()
-        page.wait_for_selector(".sidebar-item")
-        return page
-
-    return come
+def test_a_call_that_goes_on_says_so(page: Client, ward: Ward, alice: User) -> None:
+    place = Device(alice).join(ward.ward)
+    assert ">now</span>" in text_of(page.get("/calls"))
+    shown = text_of(page.get(f"/calls/{place.call}"))
+    assert "is there now" in shown
+    assert "nothing was reported" in shown
 
 
-def test_two_pages_hear_each_other_and_a_third_joins(caller: Visit) -> None:
-    alice, bob = caller("alice"), caller("bob")
-    join(alice)
-    expect(bob.get_by_role("button", name="1 in call")).to_be_visible()
-    join(bob)
-    for page in (alice, bob):
-        (heard,) = expect_to_hear(page, 1)
-        assert heard["lost"] == 0
-    expect(bar(alice).get_by_text("good")).to_be_visible(timeout=10_000)
+def test_filters_narrow_and_a_wrong_one_shows_nothing(
+    page: Client, ward: Ward, alice: User, bob: User, mallory: User
+) -> None:
+    past = talked(ward.ward, alice, bob)
+    link = f"/calls/{past.id}"
+    assert link in text_of(page.get("/calls", {"who": str(bob.pk), "where": str(ward.ward.pk)}))
+    assert link not in text_of(page.get("/calls", {"who": str(mallory.pk)}))
+    assert link not in text_of(page.get("/calls", {"until": "2020-01-01"}))
+    wrong = page.get("/calls", {"who": "somebody"})
+    assert wrong.status_code == 400
+    assert link not in text_of(wrong)
+    assert page.get("/calls", {"before": "x"}).status_code == 404
 
-    olga = caller("olga")
-    join(olga)
-    for page in (alice, bob, olga):
-        assert all(one["lost"] == 0 for one in expect_to_hear(page, 2))
+
+def test_an_unknown_call_is_not_found(page: Client, ward: Ward) -> None:
+    assert page.get(f"/calls/{ward.ward.pk}").status_code == 404
