@@ -13,6 +13,16 @@ def web_command(python: str, port: int) -> list[str]:
     ]  # fmt: skip
 
 
+def gateway_command(python: str, port: int, workers: int = 1) -> list[str]:
+    """The gateway as in production: gunicorn keeps uvicorn's processes. Serves HTTP as well."""
+    return [
+        python, "-m", "gunicorn", "app.asgi:application",
+        "--worker-class", "app.realtime.worker.GatewayWorker", "--workers", str(workers),
+        "--bind", f"{LOOPBACK}:{port}", "--graceful-timeout", "9", "--no-control-socket",
+        "--log-level", "warning",
+    ]  # fmt: skip
+
+
 def worker_command(python: str) -> list[str]:
     """Jobs, in threads: a child process of the worker could outlive it."""
     return [

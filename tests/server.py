@@ -13,7 +13,7 @@ from dev.ports import LOOPBACK, free_port
 from dev.privileges import dying_with_parent
 from dev.processes import ServerProcess
 from dev.redis_server import RedisServer
-from dev.services import sealer_command, web_command
+from dev.services import gateway_command, sealer_command, web_command
 from tests.live import LiveDatabase
 from tests.stack import Stack
 
@@ -117,6 +117,15 @@ class WebServer(TestedProcess):
                 return bool(response.status == 200)
         except (urllib.error.URLError, OSError):
             return False
+
+
+class GatewayServer(WebServer):
+    """The same, served as in production: gunicorn, uvicorn, and sockets handed over."""
+
+    name = "gateway"
+
+    def command(self) -> list[str]:
+        return gateway_command(sys.executable, self.port)
 
 
 class SealerProcess(TestedProcess):

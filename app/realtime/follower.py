@@ -1,22 +1,25 @@
-"""Follows Redis for a hub: one connection a process, subscribed to the streams it needs.
+"""Follows Redis for a hub: one connection to hear, subscribed to what it needs, one to speak.
 
-Hints alone come this way, so that whatever is lost here is only later, never missing.
+Hints and what is ephemeral come this way, so that whatever is lost here is only later, never
+missing; a signal that is lost its sender repeats.
 """
 
 import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable
+from typing import Any
 
-import redis.asyncio
-import redis.exceptions
+import hiredis
 
 from app.realtime import hints
+from app.realtime.redis_link import RedisLink
 
 logger = logging.getLogger(__name__)
 
 _SILENCE = 5.0
 _LONGEST_PAUSE = 2.0
+_PREFIX = hints.STREAM_CHANNEL.encode()
 
 
 class Follower:
@@ -35,64 +38,99 @@ class Follower:
         self._streams = streams
         self._heard = heard
         self._caught_up_from = caught_up_from
-        self._pubsub: redis.asyncio.client.PubSub | None = None
-        self._requests: set[asyncio.Task[None]] = set()
+        self._ear: RedisLink | None = None
+        self._mouth: RedisLink | None = None
+        self._heard_something = False
+        self._awaited: dict[str, asyncio.Future[None]] = {}
 
     @property
     def connected(self) -> bool:
-        return self._pubsub is not None
+        return self._ear is not None
 
     def subscribe(self, stream: str) -> None:
         """Ask for the stream's hints; while Redis is away, `run` does when it is back."""
-        self._ask("subscribe", stream)
+        if self._ear is not None:
+            self._ear.say(b"SUBSCRIBE", _PREFIX + stream.encode())
 
     def unsubscribe(self, stream: str) -> None:
-        self._ask("unsubscribe", stream)
+        if self._ear is not None:
+            self._ear.say(b"UNSUBSCRIBE", _PREFIX + stream.encode())
+
+    async def listening(self, stream: str) -> None:
+        """Subscribe, and return once everything published from now on is heard, or Redis is away.
+
+        Whoever asks keeps the stream among `streams` afterwards, or unsubscribes.
+        """
+        if self._ear is None:
+            return
+        done = self._awaited.get(stream)
+        if done is None:
+            done = self._awaited[stream] = asyncio.get_running_loop().create_future()
+            self.subscribe(stream)
+        await asyncio.wait({done}, timeout=_SILENCE)
+
+    def publish(self, stream: str, payload: bytes) -> bool:
+        """Tell the hubs of all processes, ours too; False if Redis is away."""
+        if self._mouth is None:
+            return False
+        self._mouth.say(b"PUBLISH", _PREFIX + stream.encode(), payload)
+        return True
 
     async def run(self) -> None:
         """Listen, and connect again after every failure."""
         pause = 0.1
         while True:
-            client = redis.asyncio.Redis.from_url(self._url, socket_connect_timeout=2)
             try:
-                async with client.pubsub() as pubsub:
-                    await pubsub.subscribe(hints.CONTROL_CHANNEL, hints.LOG_CHANNEL)
-                    # From here on a new stream subscribes by itself; those that are there do now.
-                    self._pubsub = pubsub
-                    if names := [hints.STREAM_CHANNEL + name for name in self._streams()]:
-                        await pubsub.subscribe(*names)
-                    pause = 0.1
-                    await self._listen(pubsub)
-            except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
+                await self._follow()
+                pause = 0.1
+            except (OSError, TimeoutError, hiredis.HiredisError) as error:
                 logger.warning("redis_unavailable", extra={"error": type(error).__name__})
-            finally:
-                self._pubsub = None
-                await client.aclose()
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - spreads load
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _listen(self, pubsub: redis.asyncio.client.PubSub) -> None:
-        """Hear messages until the connection breaks; a silent one is asked for a sign."""
-        while True:
-            message = await pubsub.get_message(timeout=_SILENCE)
-            if message is None:
-                await pubsub.ping()
-                continue
-            name = message["channel"].decode() if message["channel"] else ""
-            if message["type"] == "message":
-                self._heard(name, message["data"])
-            elif message["type"] == "subscribe" and name.startswith(hints.STREAM_CHANNEL):
-                self._caught_up_from(name.removeprefix(hints.STREAM_CHANNEL))
-
-    def _ask(self, verb: str, stream: str) -> None:
-        if self._pubsub is not None:
-            task = asyncio.create_task(self._carry_out(self._pubsub, verb, stream))
-            self._requests.add(task)
-            task.add_done_callback(self._requests.discard)
-
-    async def _carry_out(self, pubsub: redis.asyncio.client.PubSub, verb: str, stream: str) -> None:
+    async def _follow(self) -> None:
+        """Return when either connection ended; a silent one is asked for a sign."""
+        mouth = await RedisLink.opened(self._url, lambda _: None)
+        ear = None
         try:
-            await getattr(pubsub, verb)(hints.STREAM_CHANNEL + stream)
-        except (redis.exceptions.RedisError, OSError) as error:
-            # `_listen` on the same connection notices too; then `run` asks for all anew.
-            logger.warning("redis_unavailable", extra={"error": type(error).__name__})
+            ear = await RedisLink.opened(self._url, self._reply)
+            ear.say(b"SUBSCRIBE", hints.CONTROL_CHANNEL.encode(), hints.LOG_CHANNEL.encode())
+            # From here on a new stream subscribes by itself; those that are there do now.
+            self._ear, self._mouth = ear, mouth
+            if names := [_PREFIX + name.encode() for name in self._streams()]:
+                ear.say(b"SUBSCRIBE", *names)
+            while not ear.ended.done() and not mouth.ended.done():
+                self._heard_something = False
+                await asyncio.wait(
+                    {ear.ended, mouth.ended},
+                    timeout=_SILENCE,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if not self._heard_something:
+                    ear.say(b"PING")
+                    await asyncio.wait({ear.ended, mouth.ended}, timeout=_SILENCE)
+                    if not self._heard_something:
+                        break
+            logger.warning("redis_unavailable", extra={"error": "disconnected"})
+        finally:
+            self._ear = self._mouth = None
+            for link in (ear, mouth):
+                if link is not None:
+                    link.close()
+            for done in self._awaited.values():
+                if not done.done():
+                    done.set_result(None)
+            self._awaited.clear()
+
+    def _reply(self, reply: Any) -> None:
+        self._heard_something = True
+        if not isinstance(reply, list) or len(reply) != 3:
+            return
+        kind, channel, payload = reply
+        if kind == b"message":
+            self._heard(channel.decode(), payload)
+        elif kind == b"subscribe" and channel.startswith(_PREFIX):
+            stream = channel[len(_PREFIX) :].decode()
+            if (done := self._awaited.pop(stream, None)) and not done.done():
+                done.set_result(None)
+            self._caught_up_from(stream)

@@ -14,9 +14,12 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, 
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from app.errors import StaleGeneration, Unavailable
 from app.realtime import hints, protocol, rooms
 from app.realtime.follower import Follower
+from app.realtime.frames import text_frame
 from app.realtime.log import Event, Wanted, ensure_streams, read_log, snapshot
 from app.realtime.rooms import Room, Seat
 from app.realtime.services import Principal
@@ -40,6 +43,7 @@ class Subscriber(rooms.Listener, Protocol):
     user: str
     principal: Principal
 
+    def hand(self, frame: bytes, *, ephemeral: bool = False) -> None: ...
     def detached(self, stream: str) -> None: ...
 
 
@@ -92,8 +96,9 @@ class Hub:
             heard=lambda name, payload: self._hear([(name, payload)]),
             caught_up_from=lambda stream: self._check([stream]),
         )
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self.on_control: Callable[[dict[str, Any]], None] = lambda _: None
+        self.on_listener: Callable[[Subscriber, str], None] = lambda *_: None
 
     async def run(self) -> None:
         """Pump events, follow Redis and check positions until cancelled."""
@@ -123,10 +128,21 @@ class Hub:
         Raises what the authorization raises, which is asked after the log was read: a
         member who is removed later hears of it in the stream, and then nothing more.
         """
-        done = self._loop.create_future()
+        if seat is not None and stream not in self._channels:
+            # First: else what is signalled to whoever just joined could pass unheard.
+            await self._follower.listening(stream)
+        done = self.loop.create_future()
         self._attachments.append(Attachment(socket, stream, position, done, confirm, seat))
         self._wake.set()
-        await done
+        try:
+            await done
+        finally:
+            if stream not in self._channels:
+                self._follower.unsubscribe(stream)
+
+    def streams(self) -> Collection[str]:
+        """What somebody here listens to."""
+        return self._channels.keys()
 
     def detach(self, socket: Subscriber, stream: str) -> None:
         """Stop handing events of `stream` to `socket`."""
@@ -139,23 +155,35 @@ class Hub:
         if not channel.sockets:
             self._forget(stream)
 
-    def signal(self, seat: Seat | None, signal: protocol.VoiceSignalData) -> bytes | None:
-        """Hand a signal from the participant at `seat` to one other in the room.
+    def signal(self, seat: Seat | None, signal: protocol.VoiceSignalData) -> None:
+        """Hand a signal from the participant at `seat` to one other in the room, in this step.
 
-        Returns what is to be published if the other sits at another process. Raises
-        StaleGeneration if the sender has no seat (any more), and what `Room.find` raises.
+        Raises StaleGeneration if the sender has no seat (any more), what `Room.find` raises,
+        and Unavailable if the other sits at another process and Redis is away.
         """
         channel = self._channels.get(seat.stream) if seat else None
         if seat is None or channel is None or channel.room is None:
             raise StaleGeneration
-        frame = protocol.signalled(seat.stream, seat.pid, seat.gen, signal)
         receiver = channel.room.find(signal.to, signal.gen)
+        message = protocol.signalled(seat.stream, seat.pid, seat.gen, signal)
         if receiver is not None:
-            receiver.offer(frame)
-            return None
-        if not self._follower.connected:
+            receiver.offer(message)
+        elif not self._follower.publish(seat.stream, message):
             raise Unavailable
-        return frame
+
+    def whisper(self, stream: str, event: Struct) -> None:
+        """Tell who listens to `stream`, anywhere, something ephemeral; it may be lost."""
+        push = protocol.Ephemeral(stream, protocol.tag(event), protocol.event_data(event))
+        message = protocol.encode(push)
+        if not self._follower.publish(stream, message):
+            self.hand_out(stream, message)
+
+    def hand_out(self, stream: str, message: bytes) -> None:
+        """Give something ephemeral to who listens here."""
+        if channel := self._channels.get(stream):
+            frame = text_frame(message)
+            for socket in channel.sockets:
+                socket.hand(frame, ephemeral=True)
 
     def _forget(self, stream: str) -> Channel:
         self._follower.unsubscribe(stream)
@@ -165,7 +193,7 @@ class Hub:
 
     def _heard_locally(self, batch: Sequence[hints.Hint]) -> None:
         """Called in the thread that committed."""
-        self._loop.call_soon_threadsafe(self._hear, batch)
+        self.loop.call_soon_threadsafe(self._hear, batch)
 
     def _hear(self, batch: Sequence[hints.Hint]) -> None:
         for name, payload in batch:
@@ -190,7 +218,8 @@ class Hub:
             if stream not in self._channels:
                 return
             if isinstance(message, dict):
-                self._hand_out_ephemeral(stream, message)
+                push = protocol.Ephemeral(stream, message["t"], message["d"])
+                self.hand_out(stream, protocol.encode(push))
             else:
                 self._hinted.setdefault(stream, []).append(Event(stream, *message))
                 self._wake.set()
@@ -199,11 +228,6 @@ class Hub:
         channel = self._channels.get(stream)
         if channel and channel.room and not channel.room.pass_on(frame):
             self._check([stream])
-
-    def _hand_out_ephemeral(self, stream: str, message: dict[str, Any]) -> None:
-        frame = protocol.encode(protocol.Ephemeral(stream, message["t"], message["d"]))
-        for socket in self._channels[stream].sockets:
-            socket.offer(frame, ephemeral=True)
 
     def _tell_sealed(self, message: dict[str, Any]) -> None:
         """The sealer signed a checkpoint: each conversation hears of its own messages."""
@@ -214,8 +238,8 @@ class Hub:
                 by_stream.setdefault(stream, []).append((target, index))
         for stream, entries in by_stream.items():
             event = protocol.LogSealed(entries, message["size"])
-            data = protocol.event_data(event)
-            self._hand_out_ephemeral(stream, {"t": protocol.tag(event), "d": data})
+            push = protocol.Ephemeral(stream, protocol.tag(event), protocol.event_data(event))
+            self.hand_out(stream, protocol.encode(push))
 
     # The pump.
 
@@ -325,7 +349,7 @@ class Hub:
     def _hand_out_one(self, channel: Channel, event: Event) -> None:
         frame = event.frame()
         for socket in channel.sockets:
-            socket.offer(frame)
+            socket.hand(frame)
         if channel.room is not None:
             channel.room.follow(event.type, event.data)
         if event.type == "member.left":
@@ -338,9 +362,9 @@ class Hub:
     def _resync(self, stream: str) -> None:
         """The history here is not the one that was followed: everyone loads it again."""
         channel = self._forget(stream)
-        frame = protocol.encode(protocol.Resync({"s": stream}))
+        message = protocol.encode(protocol.Resync({"s": stream}))
         for socket in channel.sockets:
-            socket.offer(frame)
+            socket.offer(message)
             socket.detached(stream)
             if channel.room is not None:
                 channel.room.stand_up(socket)
@@ -375,7 +399,8 @@ class Hub:
         if recovered and known is not None:
             for event in events:
                 if event.offset > known[1]:
-                    attachment.socket.offer(event.frame())
+                    attachment.socket.hand(event.frame())
+        self.on_listener(attachment.socket, attachment.stream)
         attachment.done.set_result(None)
 
     def stand_up(self, socket: Subscriber) -> None:
@@ -389,8 +414,8 @@ class Hub:
         """Find a lost last hint, which no later one would reveal."""
         while True:
             bounds = CHECK_SECONDS_WITHOUT_REDIS if not self._follower.connected else CHECK_SECONDS
-            deadline = self._loop.time() + _jitter(*bounds)
-            while self._loop.time() < deadline:
+            deadline = self.loop.time() + _jitter(*bounds)
+            while self.loop.time() < deadline:
                 await asyncio.sleep(0.25)
                 if not self._follower.connected and bounds is CHECK_SECONDS:
                     break

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from app.realtime import protocol
+from app.realtime.frames import text_frame
 from app.realtime.models import Stream, StreamEvent
 
 MAX_RECOVERY = 1_000
@@ -36,10 +37,10 @@ class Event:
     _frame: bytes = field(default=b"", repr=False)
 
     def frame(self) -> bytes:
-        """Return the encoded push; encoded once, however many sockets get it."""
+        """Return the push as a WebSocket frame: made once, however many sockets get it."""
         if not self._frame:
             push = protocol.Durable(self.stream, self.epoch, self.offset, self.type, self.data)
-            self._frame = protocol.encode(push)
+            self._frame = text_frame(protocol.encode(push))
         return self._frame
 
 

@@ -140,23 +140,30 @@ class Principal:
     whence: Origin
 
 
-def redeem_ticket(ticket: str, *, origin: str, whence: Origin) -> Principal | None:
-    """Use up a ticket; None if it is unknown, used, expired or from another origin.
+def redeem_tickets(brought: Sequence[tuple[str, str, Origin]]) -> list[Principal | None]:
+    """Use up tickets, many at once; None for one that is unknown, used, expired or of another
+    origin.
 
-    `origin` is the handshake's Origin header, `whence` what the trail will say of the socket.
+    Each comes with the Origin header of its handshake and with what the trail will say of the
+    socket. A ticket that is brought twice is the first one's.
     """
+    hashes = [_ticket_hash(ticket) for ticket, _, _ in brought]
     with connection.cursor() as cursor:
         # One statement: of two sockets that bring the same ticket, one finds it gone.
         cursor.execute(
-            "DELETE FROM realtime_ticket WHERE hash = %s "
-            "RETURNING user_id, organization_id, session_id, origin, expires_at",
-            [_ticket_hash(ticket)],
+            "DELETE FROM realtime_ticket WHERE hash = ANY(%s) "
+            "RETURNING hash, user_id, organization_id, session_id, origin, expires_at",
+            [hashes],
         )
-        row = cursor.fetchone()
-    if row is None or row[3] != origin or row[4] < timezone.now():
-        return None
-    user, organization, session, *_ = row
-    return Principal(user, organization, session, replace(whence, session=str(session)))
+        found = {bytes(row[0]): row[1:] for row in cursor.fetchall()}
+    now = timezone.now()
+    principals: list[Principal | None] = []
+    for hash_, (_, origin, whence) in zip(hashes, brought, strict=True):
+        user, organization, session, of_origin, expires = found.pop(hash_, (None,) * 5)
+        good = user is not None and of_origin == origin and expires >= now
+        here = replace(whence, session=str(session))
+        principals.append(Principal(user, organization, session, here) if good else None)
+    return principals
 
 
 def _ticket_hash(ticket: str) -> bytes:

@@ -53,6 +53,8 @@ DATABASES = {
 REDIS_URL = env.required("REDIS_URL", redis_url, why="redis://host:port/0")
 # Threads of the gateway that talk to the database, each with a connection of its own.
 GATEWAY_THREADS = env.optional("GATEWAY_THREADS", natural, default=8)
+# Sockets of one gateway process; one more is told to come back later.
+GATEWAY_SOCKETS = env.optional("GATEWAY_SOCKETS", natural, default=5000)
 
 FIELD_ENCRYPTION_KEY = env.required(
     "FIELD_ENCRYPTION_KEY", key_text, why="32 random bytes in base64, for application secrets"
@@ -172,6 +174,7 @@ MIDDLEWARE = [
     "app.web.signing.GraveMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
+    "app.web.features.PermissionsPolicyMiddleware",
 ]
 
 ROOT_URLCONF = "app.urls"

@@ -1,79 +1,130 @@
 """The backpressure rule: what a slow reader loses first, and that nothing grows without a bound."""
 
-import asyncio
 from typing import Any
 from uuid import uuid4
 
 from app.audit.context import Origin
+from app.realtime.frames import payload_of
 from app.realtime.protocol import Close
 from app.realtime.services import Principal
-from app.realtime.socket import QUEUE_BYTES, QUEUE_FRAMES, Bucket, Socket
+from app.realtime.socket import MAX_UNDER_WAY, QUEUE_BYTES, QUEUE_FRAMES, Bucket, Socket
 
 
 class Reader:
-    """The client's end: takes frames only while it is `reading`."""
+    """The client's end: an outlet that can be written to only while the client is `reading`."""
 
     def __init__(self) -> None:
-        self.got: list[dict[str, Any]] = []
-        self.reading = asyncio.Event()
+        self.got: list[bytes] = []
+        self.closed: list[tuple[int, bytes | None]] = []
+        self.held = False
 
-    async def send(self, message: dict[str, Any]) -> None:
-        await self.reading.wait()
-        self.got.append(message)
+    def write(self, frame: bytes) -> None:
+        self.got.append(payload_of(frame))
+
+    def close(self, code: int, last: bytes | None) -> None:
+        self.closed.append((code, payload_of(last) if last else None))
+
+    def hold(self) -> None:
+        self.held = True
+
+    def go_on(self) -> None:
+        self.held = False
 
 
-def a_socket(reader: Reader) -> Socket:
-    return Socket(reader.send, Principal(uuid4(), uuid4(), uuid4(), Origin()))
+class Nobody:
+    """A keeper that is not asked."""
+
+    def received(self, socket: Socket, frame: bytes) -> None:
+        raise AssertionError
+
+    def lost(self, socket: Socket) -> None: ...
+
+    def drain(self) -> Any: ...
 
 
-async def test_a_slow_reader_loses_typing_first() -> None:
+def a_socket(reader: Reader, *, reading: bool = True) -> Socket:
+    socket = Socket(Nobody())
+    socket.belongs_to(Principal(uuid4(), uuid4(), uuid4(), Origin()))
+    socket.opened(reader)
+    if not reading:
+        socket.paused()
+    return socket
+
+
+def test_a_slow_reader_loses_typing_first() -> None:
     reader = Reader()
-    socket = a_socket(reader)
+    socket = a_socket(reader, reading=False)
     for _ in range(QUEUE_FRAMES // 2):
         socket.offer(b"durable")
     socket.offer(b"typing", ephemeral=True)
     socket.offer(b"last durable")
-    reader.reading.set()
-    writer = asyncio.create_task(socket.write())
-    await asyncio.sleep(0.05)
-    writer.cancel()
-    texts = [message["text"] for message in reader.got]
-    assert "typing" not in texts
-    assert texts[-1] == "last durable"
-    assert len(texts) == QUEUE_FRAMES // 2 + 1
+    assert reader.got == []
+    socket.resumed()
+    assert b"typing" not in reader.got
+    assert reader.got[-1] == b"last durable"
+    assert len(reader.got) == QUEUE_FRAMES // 2 + 1
 
 
-async def test_a_reader_that_does_not_keep_up_is_cut_off_with_a_code_to_come_back() -> None:
+def test_what_was_queued_goes_first() -> None:
     reader = Reader()
-    socket = a_socket(reader)
+    socket = a_socket(reader, reading=False)
+    socket.offer(b"one")
+    socket.resumed()
+    socket.offer(b"two")
+    assert reader.got == [b"one", b"two"]
+
+
+def test_a_reader_that_pauses_again_gets_no_more_than_it_takes() -> None:
+    reader = Reader()
+    socket = a_socket(reader, reading=False)
+    for number in range(3):
+        socket.offer(b"%d" % number)
+    reader.write = lambda frame: (reader.got.append(payload_of(frame)), socket.paused())  # type: ignore[assignment, method-assign, func-returns-value]
+    socket.resumed()
+    assert reader.got == [b"0"]
+    socket.resumed()
+    assert reader.got == [b"0", b"1"]
+
+
+def test_a_reader_that_does_not_keep_up_is_cut_off_with_a_code_to_come_back() -> None:
+    reader = Reader()
+    socket = a_socket(reader, reading=False)
     for _ in range(QUEUE_FRAMES + 500):
         socket.offer(b"durable")
     assert socket.closing
-    reader.reading.set()
-    await asyncio.wait_for(socket.write(), 1)
-    assert reader.got == [{"type": "websocket.close", "code": Close.SLOW}]
+    assert reader.closed == [(Close.SLOW, None)]
+    socket.resumed()
+    assert reader.got == []
 
 
-async def test_the_queue_is_bounded_in_bytes_too() -> None:
-    socket = a_socket(Reader())
+def test_the_queue_is_bounded_in_bytes_too() -> None:
+    socket = a_socket(Reader(), reading=False)
     for _ in range(8):
         socket.offer(b"x" * (QUEUE_BYTES // 4))
     assert socket.closing
 
 
-async def test_the_last_word_goes_before_the_close() -> None:
+def test_the_last_word_goes_before_the_close() -> None:
     reader = Reader()
-    reader.reading.set()
-    socket = a_socket(reader)
+    socket = a_socket(reader, reading=False)
     socket.offer(b"queued")
     socket.close(Close.REVOKED, b"bye")
     socket.close(Close.SLOW)
     socket.offer(b"too late")
-    await asyncio.wait_for(socket.write(), 1)
-    assert reader.got == [
-        {"type": "websocket.send", "text": "bye"},
-        {"type": "websocket.close", "code": Close.REVOKED},
-    ]
+    assert reader.got == []
+    assert reader.closed == [(Close.REVOKED, b"bye")]
+
+
+def test_nothing_more_is_read_from_who_has_much_under_way() -> None:
+    reader = Reader()
+    socket = a_socket(reader)
+    for _ in range(MAX_UNDER_WAY - 1):
+        socket.began()
+    assert not reader.held
+    socket.began()
+    assert reader.held
+    socket.ended()
+    assert not reader.held
 
 
 def test_a_bucket_allows_its_burst_and_then_its_rate() -> None:
