@@ -28,5 +28,5 @@ RUN key="$(python -c 'import base64, secrets; print(base64.b64encode(secrets.tok
        python manage.py collectstatic --no-input --verbosity 0
 USER parley
 EXPOSE 8080
-# Pages, REST and the gateway. permessage-deflate off: 54 KB a socket with it, 20 without.
-CMD ["sh", "-c", "exec uvicorn app.asgi:application --host 0.0.0.0 --port $PORT --ws websockets-sansio --ws-per-message-deflate false --lifespan off --no-access-log --no-server-header --no-proxy-headers --timeout-graceful-shutdown 8"]
+# Pages, REST and the gateway: docs/operations.md says what each option is for.
+CMD ["sh", "-c", "exec gunicorn app.asgi:application --worker-class app.realtime.worker.GatewayWorker --workers ${WEB_CONCURRENCY:-1} --bind 0.0.0.0:$PORT --graceful-timeout 9 --no-control-socket --worker-tmp-dir /dev/shm --log-level warning"]
