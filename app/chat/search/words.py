@@ -74,21 +74,31 @@ def says(text: str, phrases: Sequence[Phrase]) -> bool:
 def listening_for(phrases: Sequence[Phrase]) -> Callable[[bytes], str | None]:
     """A function of a text in UTF-8: the text, if it says all of the phrases, else None.
 
-    Most texts are ASCII and say none of it. That is seen in the bytes: folding is lowering
-    there, and a word with any other letter in it is not among them.
+    Most texts are ASCII, where folding is lowering and a word with any other letter in it does
+    not occur: `says` is answered from the bytes then, mostly by a word that is not in them.
     """
     words = [word.encode() for phrase in phrases for word in phrase]
+    patterns = [_in_ascii(phrase) for phrase in phrases]
 
     def heard(content: bytes) -> str | None:
-        if content.isascii():
-            lowered = content.lower()
-            for word in words:
-                if word not in lowered:
-                    return None
-        text = content.decode()
-        return text if says(text, phrases) else None
+        if not content.isascii():
+            text = content.decode()
+            return text if says(text, phrases) else None
+        lowered = content.lower()
+        for word in words:
+            if word not in lowered:
+                return None
+        for pattern in patterns:
+            if pattern.search(lowered) is None:
+                return None
+        return content.decode()
 
     return heard
+
+
+def _in_ascii(phrase: Phrase) -> re.Pattern[bytes]:
+    between = b"[^a-z0-9]+".join(re.escape(word.encode()) for word in phrase)
+    return re.compile(b"(?<![a-z0-9])" + between + b"(?![a-z0-9])")
 
 
 def _line(words: Sequence[str]) -> str:

@@ -83,6 +83,8 @@ def test_the_index_holds_every_word_that_is_looked_up_for_a_text_that_says_it(
 )
 @example(text="40 K", words=[["\u212a"]])  # the Kelvin sign folds to k
 @example(text="ward", words=[["Ärzte"]])
+@example(text="ward-4 4ward ward_4", words=[["ward", "3.4"]])
+@example(text="wardward", words=[["ward"]])
 def test_looking_at_bytes_first_misses_nothing_and_finds_nothing_more(
     text: str, words: list[list[str]]
 ) -> None:
