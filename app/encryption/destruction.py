@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
+from app.audit import disclosure
 from app.audit.leaves import timestamp
 from app.audit.services import SYSTEM, Action, Actor, Record, Target, record_many
 from app.encryption import erasures, forgetting
@@ -20,6 +21,9 @@ from app.encryption.erasures import Listed
 from app.encryption.holds import told_of_holds
 from app.encryption.models import DataKey
 from app.encryption.rotation.columns import on_ended
+
+
+_MOST_ENTRIES = 10_000  # of one conversation's destroyed keys: one for a month, or a rotation
 
 
 class Reason(StrEnum):
@@ -44,6 +48,8 @@ def destroy_data_keys(
 
     Returns the ids of the keys that were destroyed, none if there is nothing left. Each is an
     entry of the trail, with `request` (what was approved). Every process forgets them at once.
+    What was destroyed for a request once is done: a job that died afterwards, and comes again,
+    must not take the key of what was written since.
 
     In a transaction of its own, because the list of erasures must not name what is then rolled
     back: call it outside of any. Raises UnderHold, and ErasureListUnusable; nothing is erased
@@ -53,6 +59,8 @@ def destroy_data_keys(
         keys = _locked(organization, conversation, months)
         at = timezone.now()
         destroyed = [key for key in keys if key.destroyed_at is None]
+        if request and _is_done(organization, conversation, request):
+            destroyed = []
         if destroyed:
             _destroy(destroyed, at)
             record_many([_entry(key, actor, reason, request) for key in destroyed])
@@ -114,6 +122,21 @@ def _locked(
         if len(keys) == len(found):
             return keys
         found = keys
+
+
+def _is_done(organization: UUID, conversation: UUID | None, request: UUID) -> bool:
+    """Whether the trail has a destruction for this request.
+
+    The keys are locked: whoever was faster has committed, keys and entries together.
+    """
+    entries = disclosure.page(
+        organization,
+        actions=[Action.DATA_KEY_DESTROYED],
+        scope=conversation,
+        outside=conversation is None,
+        limit=_MOST_ENTRIES,
+    )
+    return any(entry.document["parameters"]["request"] == str(request) for entry in entries)
 
 
 def _destroy(keys: list[DataKey], at: datetime) -> None:

@@ -129,6 +129,31 @@ def test_a_job_that_died_after_the_keys_were_gone_is_finished_by_the_next(
     assert (asked.state, asked.keys_destroyed) == (ErasureState.DONE, 1)
 
 
+def test_what_was_said_after_the_keys_were_gone_is_kept_by_the_attempt_that_finishes(
+    live_db: LiveDatabase,
+    asked: Erasure,
+    oscar: User,
+    alice: User,
+    ward: Ward,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker dies between the keys and the record; the month goes on with a new key."""
+
+    def die(*args: object) -> None:
+        raise SystemExit
+
+    services.approve_erasure(oscar, asked.pk)
+    with monkeypatch.context() as patch:
+        patch.setattr(erasures, "_end", die)
+        with pytest.raises(SystemExit):
+            erasures.carry_out(asked.pk)
+    say(alice, ward.ward, "Said when the worker was dead.")
+    assert erasures.resume_erasures() == 1
+    assert readable(ward) == 1
+    asked.refresh_from_db()
+    assert (asked.state, asked.keys_destroyed) == (ErasureState.DONE, 1)
+
+
 def test_only_the_months_that_were_asked_for_are_erased(
     olga: User, oscar: User, ward: Ward
 ) -> None:

@@ -4,8 +4,9 @@ A deletion counts when the storage, asked again, has nothing left. What did not 
 as failed, said in the log, and tried again.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -22,6 +23,8 @@ from app.chat.models import Attachment
 from app.chat.services.attachments import forget, record_file
 from app.encryption.access import conversations_with_destroyed_keys
 from app.encryption.fields import SealError
+from app.encryption.holds import refuse_if_held
+from app.errors import UnderHold
 
 UNSENT_KEPT = timedelta(days=1)
 SETTLED = timedelta(minutes=15)
@@ -40,11 +43,12 @@ class Tidied:
 
 
 def tidy_attachments() -> Tidied:
-    """Delete what nobody sent within a day, and the bytes of what was erased."""
+    """Delete what nobody sent within a day, but for a legal hold, and the bytes of what was erased."""
     with acting_from(Origin(request_id="tidy-attachments", method="job")):
         made_before = timezone.now() - UNSENT_KEPT
         for attachment_id in access.abandoned(made_before=made_before):
-            forget(attachment_id, SYSTEM, made_before=made_before)
+            with suppress(UnderHold):  # it is kept until the release
+                _abandon(attachment_id, made_before)
         candidates = access.to_remove(
             deleted_before=timezone.now() - SETTLED,
             erased_in=conversations_with_destroyed_keys(),
@@ -55,6 +59,15 @@ def tidy_attachments() -> Tidied:
     told = {"eligible": tidied.eligible, "deleted": tidied.deleted, "failed": tidied.failed}
     (log.error if tidied.failed else log.info)("attachments_tidied", **told)
     return tidied
+
+
+@transaction.atomic
+def _abandon(attachment_id: UUID, made_before: datetime) -> None:
+    """Forget a file that nobody sent. Raises UnderHold; nothing is forgotten then."""
+    attachment = access.unsent(attachment_id, made_before=made_before)
+    if attachment is not None:
+        refuse_if_held(attachment.organization_id, attachment.conversation_id, "attachment")
+        forget(attachment_id, SYSTEM)
 
 
 def _is_erased(attachment: Attachment) -> bool:

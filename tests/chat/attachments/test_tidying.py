@@ -21,12 +21,14 @@ from app.chat.services import (
     tidy_attachments,
 )
 from app.chat.services.leftovers import Tidied
+from app.compliance.services import ask_release, place_hold, release_hold
 from app.encryption.envelope import Fault
 from app.encryption.fields import SealError
 from app.encryption.keyring import keyring
 from app.encryption.models import DataKey
 from app.errors import Conflict, NotFound
 from tests.chat.attachments.files import announce, picture, send_files, send_parts, uploaded
+from tests.chat.talk import room
 
 NOTHING = Tidied(0, 0, 0)
 
@@ -69,6 +71,22 @@ def test_what_nobody_sent_within_a_day_is_deleted_bytes_key_and_name(
         assert erased.value.code == Fault.ERASED
     assert sorted(deletions()) == sorted([whole, str(begun)])
     assert tidy_attachments() == NOTHING
+
+
+def test_what_nobody_sent_is_kept_under_a_hold_until_its_release(
+    alice: User, olga: User, oscar: User, ward: Conversation, folder: Path
+) -> None:
+    file, elsewhere = uploaded(alice, ward, b"1234"), uploaded(alice, room(alice), b"5678")
+    grow_old(file.id, elsewhere.id)
+    hold = place_hold(olga, conversations=[ward.pk], matter="M", reason="R")
+    assert tidy_attachments() == Tidied(eligible=1, deleted=1, failed=0)
+    kept = Attachment.objects.get(pk=file.id)
+    assert b"".join(open_attachment(kept)) == b"1234"
+    assert deletions() == [elsewhere.id]
+    ask_release(olga, hold.pk, reason="Settled.")
+    release_hold(oscar, hold.pk)
+    assert tidy_attachments() == Tidied(eligible=1, deleted=1, failed=0)
+    assert deletions() == [elsewhere.id, file.id]
 
 
 def test_what_was_sent_stays_however_old(alice: User, ward: Conversation, folder: Path) -> None:
