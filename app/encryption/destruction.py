@@ -22,7 +22,6 @@ from app.encryption.holds import told_of_holds
 from app.encryption.models import DataKey
 from app.encryption.rotation.columns import on_ended
 
-
 _MOST_ENTRIES = 10_000  # of one conversation's destroyed keys: one for a month, or a rotation
 
 

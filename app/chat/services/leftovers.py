@@ -43,7 +43,7 @@ class Tidied:
 
 
 def tidy_attachments() -> Tidied:
-    """Delete what nobody sent within a day, but for a legal hold, and the bytes of what was erased."""
+    """Delete what nobody sent within a day, unless it is held, and the bytes of what was erased."""
     with acting_from(Origin(request_id="tidy-attachments", method="job")):
         made_before = timezone.now() - UNSENT_KEPT
         for attachment_id in access.abandoned(made_before=made_before):
