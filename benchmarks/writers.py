@@ -3,7 +3,8 @@
 32 connections of pgbench each insert an entry of the size of a message's, work some milliseconds
 on, and commit: into the trail with the sealer beside it; into a table with the same columns and
 indexes but no order; and into the trail under the lock of a single chain's head, as others do
-it. They take turns. With 5 ms two cores are busy all the time, so the sealer's own work counts;
+it. They take turns, each first in its turn, and none begins before all is sealed that was
+written before it. With 5 ms two cores are busy all the time, so the sealer's own work counts;
 with 20 ms they are not, so only waiting would. Then the trail again, with a fifth rolled back.
 """
 
@@ -22,12 +23,13 @@ from app.audit.rows import rows, value
 from app.audit.services import record_many
 from benchmarks.figures import Figure
 from dev.binaries import postgresql_programs
+from dev.roles import LOGINS
 from tests.audit.trail import ACME, a_message
 from tests.live import LiveDatabase
 from tests.server import SealerProcess
 from tests.stack import Stack, running_stack
 
-WRITERS, ROUNDS, SECONDS = 32, 4, 4
+WRITERS, ROUNDS, SECONDS = 32, 3, 8
 _COLUMNS = (
     "uuid, organization_id, action_name, scope_id, actor_id, target_type, target_id, "
     "target_parent, at, body, body_hash, leaf"
@@ -52,13 +54,15 @@ def measure(scale: float) -> Iterator[Figure]:
     with stack.fresh_database() as database:
         live = LiveDatabase(database)
         insert = _prepare(live)
-        with live.acting_as("app"), SealerProcess.running(live, stack.redis, stack):
+        with live.acting_as("app"), SealerProcess.running(live, stack.redis, stack) as sealer:
             _wait_until_sealed(30)
-            yield from _rates(stack, live, insert, max(1, round(ROUNDS * scale)))
+            yield from _rates(stack, live, insert, max(1, round(ROUNDS * scale)), sealer)
             yield from _promise(stack, live, insert)
 
 
-def _rates(stack: Stack, live: LiveDatabase, insert: str, rounds: int) -> Iterator[Figure]:
+def _rates(
+    stack: Stack, live: LiveDatabase, insert: str, rounds: int, sealer: SealerProcess
+) -> Iterator[Figure]:
     unordered = insert.replace("audit_entry", "bench_entry")
     for work in (5, 20):
         sleep = f"SELECT pg_sleep({work / 1000});"
@@ -68,11 +72,19 @@ def _rates(stack: Stack, live: LiveDatabase, insert: str, rounds: int) -> Iterat
             "one chain": f"BEGIN; {insert} {_CHAIN} {sleep} COMMIT;",
         }
         seen: dict[str, list[float]] = {name: [] for name in scripts}
+        turns, work_of_a_leaf = list(scripts), []
         for _ in range(rounds):
-            for name, script in scripts.items():
-                seen[name].append(_pgbench(stack.folder, live, script))
+            for name in turns:
+                before, leaves = _processor_time(sealer), value(_LEAVES)
+                seen[name].append(_pgbench(stack.folder, live, scripts[name]))
+                _wait_until_sealed(60)
+                if name == "the trail":
+                    sealed = value(_LEAVES) - leaves
+                    work_of_a_leaf.append((_processor_time(sealer) - before) / sealed * 1e6)
+            turns = turns[1:] + turns[:1]
         for name, rates in seen.items():
             yield Figure(f"{WRITERS} writers, {work} ms, {name}", "transactions a second", rates)
+        yield Figure(f"the sealer's work beside them, {work} ms", "µs a leaf", work_of_a_leaf)
         pairs = zip(seen["the trail"], seen["no order"], strict=True)
         kept = [trail / free * 100 for trail, free in pairs]
         yield Figure(f"what {WRITERS} writers keep, {work} ms", "% of no order", kept, 95)
@@ -104,6 +116,19 @@ _LEAFLESS = """
 SELECT count(*) FROM audit_entry e
 WHERE NOT EXISTS (SELECT FROM audit_leaf l WHERE l.entry_id = e.id)
 """
+
+
+_LEAVES = "SELECT count(*) FROM audit_leaf"
+_SEALERS = """
+SELECT pid FROM pg_stat_activity WHERE usename = %s AND datname = current_database()
+"""
+
+
+def _processor_time(sealer: SealerProcess) -> float:
+    """Seconds that the sealer has worked so far, with the PostgreSQL that works for it."""
+    pids = [sealer.pid, *(pid for (pid,) in rows(_SEALERS, [LOGINS["sealer"]]))]
+    spent = [Path(f"/proc/{pid}/schedstat").read_text().split()[0] for pid in pids]
+    return sum(map(int, spent)) / 1e9  # Documentation/scheduler/sched-stats.rst: nanoseconds
 
 
 def _wait_until_sealed(seconds: float) -> None:
