@@ -73,6 +73,9 @@ _BY_ACTION: Mapping[Action, tuple[Cause, ...]] = {
     Action.ERASURE_DONE: (Cause.SYSTEM,),
     Action.ERASURE_STOPPED: (Cause.SYSTEM,),
     Action.ATTACHMENT_DELETED: (Cause.MEMBER, Cause.SYSTEM),
+    Action.ORGANIZATION_CALL_POLICY_CHANGED: (Cause.ADMINISTRATOR,),
+    Action.CALL_TOLD: (Cause.ADMINISTRATOR, Cause.OFFICER, Cause.MEMBER),
+    Action.CALL_HANDED_OVER: (Cause.MEMBER, Cause.SYSTEM),
     Action.CALL_ENDED: (Cause.MEMBER, Cause.SYSTEM),
     Action.CALL_LEFT: (Cause.MEMBER, Cause.SYSTEM),
 }

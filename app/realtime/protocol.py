@@ -86,6 +86,10 @@ class Close(IntEnum):
     TOO_MANY = 4508
 
 
+Notice = Literal["recording", "monitoring", "hold"]
+"""What a member has to be told about a conversation's calls."""
+
+
 class Model(Struct, forbid_unknown_fields=True):
     """Base of everything on the wire."""
 
@@ -475,18 +479,22 @@ class IceServer(Model):
     credential: str = ""
 
 
-class Ice(Model):
-    """Servers, and for how many seconds their credentials are good."""
-
-    servers: list[IceServer]
-    ttl: int
-
-
 class Sfu(Model):
     """Where media goes instead of to each peer: a LiveKit server and a token for it."""
 
     url: str
     token: str
+
+
+class Ice(Model):
+    """Servers, and for how many seconds their credentials are good.
+
+    `sfu` is there once the room's media may go, or goes, through a server (`voice.handover`).
+    """
+
+    servers: list[IceServer]
+    ttl: int
+    sfu: Sfu | None = None
 
 
 class VoicePlace(Model):
@@ -508,7 +516,7 @@ class VoicePlace(Model):
     ice: Ice
     capacity: int
     host: bool
-    notice: list[str]
+    notice: list[Notice]
     lease: float = LEASE_SECONDS
     renew: float = RENEW_SECONDS
     sfu: Sfu | None = None
@@ -669,10 +677,18 @@ class VoiceChanged(Model, tag_field="t", tag="voice.changed"):
 
 
 class VoiceHandover(Model, tag_field="t", tag="voice.handover"):
-    """The room becomes too large for a mesh, or small enough again: `force` leaves no choice."""
+    """Where media goes. To the SFU: get ready (its token comes with `voice.ice`), or, with
+    `force`, send there now and end the mesh. To the mesh: connect to all others again.
+    """
 
     to: Literal["sfu", "mesh"]
     force: bool
+
+
+class VoiceNotice(Model, tag_field="t", tag="voice.notice"):
+    """What everybody in the call has to be told is another now: as `notice` of a VoicePlace."""
+
+    notice: list[Notice]
 
 
 class VoiceSummoned(Model, tag_field="t", tag="voice.summoned"):
@@ -712,6 +728,7 @@ DurableEvent = (
     | VoiceLeft
     | VoiceChanged
     | VoiceHandover
+    | VoiceNotice
     | VoiceSummoned
 )
 EphemeralEvent = TypingNow | LogSealed | PresenceNow | VoiceSignalled

@@ -11,13 +11,14 @@ from app.accounts.models import User
 from app.audit.leaves import timestamp
 from app.chat import access as chat
 from app.chat.models import Kind, MemberRole, Membership
+from app.encryption import holds
 from app.errors import NotFound
 from app.realtime.access import Place as Position
 from app.realtime.access import places
-from app.realtime.protocol import LeaveReason
+from app.realtime.protocol import LeaveReason, Notice
 from app.realtime.services import voice_stream
 from app.voice.lifetimes import Holder, Living
-from app.voice.models import Call, Participant
+from app.voice.models import Call, CallPolicy, Participant
 from app.voice.rooms import House, Identity, Place
 
 PAGE = 50
@@ -32,6 +33,7 @@ class RoomView:
     places: list[Place]
     position: Position
     host: bool
+    notice: list[Notice]
 
 
 def is_host(stay: Membership) -> bool:
@@ -53,7 +55,36 @@ def room_of(stay: Membership) -> RoomView:
     call = Call.objects.filter(conversation=stay.conversation_id, ended_at=None).first()
     found = Participant.objects.filter(conversation=stay.conversation_id, left_at=None)
     there = [place_of(row) for row in found.order_by("joined_at", "pid")]
-    return RoomView(stay.conversation_id, call.pk if call else None, there, position, is_host(stay))
+    return RoomView(
+        stay.conversation_id,
+        call.pk if call else None,
+        there,
+        position,
+        is_host(stay),
+        notices(stay.conversation.organization_id, stay.conversation_id),
+    )
+
+
+def notices(organization: UUID, conversation: UUID) -> list[Notice]:
+    """What everybody in a call of the conversation has to be told now."""
+    policy = policy_of(organization)
+    held = holds.is_held(organization, conversation)
+    reasons: dict[Notice, bool] = {
+        "recording": policy.recording,
+        "monitoring": policy.monitoring,
+        "hold": held,
+    }
+    return [notice for notice, is_so in reasons.items() if is_so]
+
+
+def policy_of(organization: UUID) -> CallPolicy:
+    """What the organization says that it does with calls; nothing, while it has said nothing."""
+    return CallPolicy.objects.filter(pk=organization).first() or CallPolicy(pk=organization)
+
+
+def policy(user: User) -> CallPolicy:
+    """For everybody of the organization: it is what they are told."""
+    return policy_of(user.organization_id)
 
 
 def calls(user: User, conversation: UUID) -> list[Call]:

@@ -9,11 +9,35 @@ from typing import get_args
 from django.db import models
 from django.db.models import F, Q
 
-from app.accounts.models import User
+from app.accounts.models import Organization, User
 from app.chat.models import Conversation
 from app.realtime.protocol import LeaveReason
 
 REASONS: tuple[str, ...] = get_args(LeaveReason)
+
+
+class CallPolicy(models.Model):
+    """What an organization does with calls beside carrying them, by means of its own.
+
+    Parley records no sound and listens to none; whoever is in a call is told all the same.
+    """
+
+    organization = models.OneToOneField(Organization, models.PROTECT, primary_key=True)
+    recording = models.BooleanField(default=False)
+    monitoring = models.BooleanField(default=False)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "voice_policy"
+
+    def __str__(self) -> str:
+        return f"call policy {self.pk}"
+
+
+class Media(models.TextChoices):
+    MESH = "mesh", "From each to each"
+    OFFERED = "offered", "From each to each, and soon through a server"
+    SFU = "sfu", "Through a server"
 
 
 class Call(models.Model):
@@ -23,6 +47,9 @@ class Call(models.Model):
     conversation = models.ForeignKey(Conversation, models.PROTECT, related_name="calls")
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+    notice = models.JSONField(default=list)
+    """What everybody in the call was told last: see `protocol.Notice`."""
+    media = models.CharField(max_length=8, choices=Media, default=Media.MESH)
 
     class Meta:
         db_table = "voice_call"

@@ -5,12 +5,25 @@ from typing import Any
 import msgspec
 from rest_framework import serializers
 
+from app.accounts.rest import StrictSerializer
 from app.audit.leaves import timestamp
 from app.chat.serializers import PositionOut
 from app.voice import rooms
 from app.voice.access import RoomView
-from app.voice.models import Call, Participant
+from app.voice.models import Call, CallPolicy, Participant
 from app.voice.services.writing import limits
+
+
+class PolicyIn(StrictSerializer):
+    """What the organization does by means of its own: Parley records no sound."""
+
+    recording = serializers.BooleanField()
+    monitoring = serializers.BooleanField()
+
+
+class PolicyOut(serializers.Serializer[CallPolicy]):
+    recording = serializers.BooleanField()
+    monitoring = serializers.BooleanField()
 
 
 class ParticipantOut(serializers.Serializer[Any]):
@@ -45,7 +58,7 @@ class RoomOut(serializers.Serializer[Any]):
             "position": view.position._asdict(),
             "capacity": limits().capacity,
             "host": view.host,
-            "notice": [],
+            "notice": view.notice,
         }
 
 

@@ -28,6 +28,7 @@ ROUTES: dict[str, set[str]] = {
     "POST api/attachments/<uuid:attachment>/complete": {"attachment:uploaded"},
     "DELETE api/attachments/<uuid:attachment>": {"attachment:deleted"},
     "PUT api/search/index": {"organization:changed"},
+    "PUT api/calls/policy": {"organization:call_policy_changed"},
     "POST api/compliance/exports": {"export:requested"},
     "POST api/compliance/exports/preview": {"trail:read"},
     "POST api/compliance/exports/<uuid:export>/approve": {"export:approved"},

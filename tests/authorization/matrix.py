@@ -83,6 +83,8 @@ API = [
     Row("POST", "api/conversations/<uuid:conversation>/read", HIDDEN, {"offset": 1}),
     Row("GET", "api/conversations/<uuid:conversation>/voice", HIDDEN),
     Row("GET", "api/conversations/<uuid:conversation>/calls", HIDDEN),
+    Row("GET", "api/calls/policy", SIGNED_IN),
+    Row("PUT", "api/calls/policy", ADMINISTRATORS, {"recording": True, "monitoring": False}),
     Row("GET", "api/messages/<uuid:message>", HIDDEN),
     Row("PATCH", "api/messages/<uuid:message>", HIDDEN, {"body": "changed", "revision": 1}),
     Row("DELETE", "api/messages/<uuid:message>", HIDDEN),

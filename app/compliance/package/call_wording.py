@@ -12,6 +12,7 @@ _DID = {
     "moved": "sent somebody on to another call",
     "muted": "muted a microphone in the call",
     "unmuted": "unmuted their microphone in the call",
+    "told": "caused a notice to everybody in the call",
     "shared": "changed what they send beside sound in the call",
     "handed_over": "changed the way of the call's media",
 }

@@ -19,6 +19,7 @@ from app.compliance.models import HeldConversation, HeldPerson, LegalHold
 from app.compliance.services.reasons import LONGEST_MATTER, LONGEST_REASON, stated
 from app.encryption.fields import seal_now
 from app.errors import Conflict, Denied, Invalid, NotFound
+from app.voice.services import announce
 
 MOST_HELD = 500
 
@@ -63,6 +64,7 @@ def place_hold(
     HeldPerson.objects.bulk_create(
         [HeldPerson(hold=hold, person_id=item) for item in sorted(set(people))]
     )
+    announce(officer.organization_id, officer.actor)
     return hold
 
 
@@ -118,6 +120,7 @@ def release_hold(officer: User, hold_id: UUID) -> LegalHold:
     hold.released_by = officer
     hold.released_at = timezone.now()
     hold.save(update_fields=["released_by", "released_at"])
+    announce(officer.organization_id, officer.actor)
     return hold
 
 

@@ -30,6 +30,7 @@ from app.realtime.protocol import (
     VoiceHandover,
     VoiceJoined,
     VoiceLeft,
+    VoiceNotice,
     VoicePlace,
     VoiceResumed,
     VoiceSignalData,
@@ -43,7 +44,15 @@ RETRY_SECONDS = 0.5
 LOST = "timeout"
 _GONE = frozenset({Code.STALE_GENERATION, Code.NOT_FOUND, Code.DENIED})
 
-VoiceEvent = VoiceJoined | VoiceResumed | VoiceLeft | VoiceChanged | VoiceHandover | VoiceSignalled
+VoiceEvent = (
+    VoiceJoined
+    | VoiceResumed
+    | VoiceLeft
+    | VoiceChanged
+    | VoiceHandover
+    | VoiceNotice
+    | VoiceSignalled
+)
 
 
 @dataclass(frozen=True, slots=True)

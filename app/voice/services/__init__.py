@@ -4,8 +4,10 @@ from app.voice.services.hosts import kick, move, mute
 from app.voice.services.leasing import expire, renew_many, revoke, sweep
 from app.voice.services.places import ice, join, leave, resume, share
 from app.voice.services.reports import report
+from app.voice.services.telling import announce, set_policy
 
 __all__ = [
+    "announce",
     "expire",
     "ice",
     "join",
@@ -17,6 +19,7 @@ __all__ = [
     "report",
     "resume",
     "revoke",
+    "set_policy",
     "share",
     "sweep",
 ]

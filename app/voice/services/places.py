@@ -132,5 +132,5 @@ def _granted(stay: Membership, holder: Holder) -> protocol.VoicePlace:
         ice=_ice(holder.pid),
         capacity=limits().capacity,
         host=view.host,
-        notice=[],
+        notice=view.notice,
     )

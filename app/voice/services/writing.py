@@ -16,8 +16,9 @@ from app.audit.leaves import timestamp
 from app.audit.services import Target, record
 from app.realtime import services as realtime
 from app.realtime.log import ensure_streams
+from app.realtime.protocol import VoiceNotice
 from app.realtime.services import user_stream, voice_stream
-from app.voice import leases, rooms
+from app.voice import access, leases, rooms
 from app.voice.models import Call, Connection, Participant
 from app.voice.rooms import Change, Identity, Limits, Place
 
@@ -59,8 +60,13 @@ class Writer:
     def _write(self, change: Change) -> None:
         match change:
             case rooms.Opened(conversation):
-                call = Call.objects.create(conversation_id=conversation, started_at=self.at)
-                self._record_call(Action.CALL_STARTED, call.pk, conversation)
+                told = access.notices(self.organization, conversation)
+                call = Call.objects.create(
+                    conversation_id=conversation, started_at=self.at, notice=told
+                )
+                self._record_call(
+                    Action.CALL_STARTED, call.pk, conversation, parameters={"notice": told}
+                )
             case rooms.Closed(conversation):
                 call_id = self._call(conversation)
                 Call.objects.filter(pk=call_id).update(ended_at=self.at)
@@ -69,6 +75,7 @@ class Writer:
             case rooms.Joined(place):
                 self._insert(place)
                 self._record(Action.CALL_JOINED, place, after=_announced(place))
+                self.tell(place.conversation)
             case rooms.Resumed(place):
                 given = {"fingerprint": place.identity.fingerprint}
                 self._update(place, gen=place.gen, signature=place.identity.signature, **given)
@@ -86,6 +93,18 @@ class Writer:
             case rooms.HandedOver():
                 pass  # tells clients what follows from the size
         self._emit(change)
+
+    def tell(self, conversation: UUID) -> None:
+        """Tell the room, where it has to hear something else than it heard last."""
+        call = Call.objects.filter(conversation=conversation, ended_at=None).first()
+        notice = access.notices(self.organization, conversation)
+        if call is None or call.notice == notice:
+            return
+        before, call.notice = call.notice, notice
+        call.save(update_fields=["notice"])
+        states = {"before": {"notice": before}, "after": {"notice": notice}}
+        self._record_call(Action.CALL_TOLD, call.pk, conversation, **states)
+        realtime.emit(voice_stream(conversation), VoiceNotice(notice))
 
     def _call(self, conversation: UUID) -> UUID:
         """The call that is on; its room is locked, so nobody else ends or begins one."""
@@ -152,13 +171,14 @@ class Writer:
             },
         )
 
-    def _record_call(self, action: Action, call: UUID, conversation: UUID) -> None:
+    def _record_call(self, action: Action, call: UUID, conversation: UUID, **more: Any) -> None:
         record(
             action,
             organization=self.organization,
             actor=self.actor,
             target=Target("call", str(call), str(conversation)),
             scope=conversation,
+            **more,
         )
 
 
