@@ -8,7 +8,7 @@ from dev.ports import LOOPBACK
 def web_command(python: str, port: int) -> list[str]:
     """Pages, REST and the gateway in one process. It logs no requests: a path may be a secret."""
     return [
-        python, "-m", "daphne", "--verbosity", "0", "--no-server-name",
+        python, "-m", "dev.web", "--verbosity", "0", "--no-server-name",
         "--bind", LOOPBACK, "--port", str(port), "app.asgi:application",
     ]  # fmt: skip
 

@@ -281,19 +281,19 @@ class Gateway:
 
     # Going.
 
-    def drain(self) -> asyncio.Task[None]:
+    def drain(self, seconds: float = DRAIN_SECONDS) -> asyncio.Task[None]:
         """Begin to let go of everybody: asked to reconnect one after the other, then closed."""
         if self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
+            self._draining = asyncio.create_task(self._drain(seconds))
         return self._draining
 
-    async def _drain(self) -> None:
+    async def _drain(self, seconds: float) -> None:
         sockets = list(self._sockets)
-        spread = min(len(sockets) / DRAIN_A_SECOND, DRAIN_SECONDS - 1.5)
+        spread = min(len(sockets) / DRAIN_A_SECOND, 0.75 * seconds)
         for socket in sockets:
             after = random.uniform(0, spread)  # noqa: S311 - spreads load, guards nothing
             socket.offer(protocol.encode(protocol.Reconnect({"after_ms": int(after * 1000)})))
-        await self._until(lambda: not self._sockets, DRAIN_SECONDS)
+        await self._until(lambda: not self._sockets, seconds)
         for socket in self._sockets:
             socket.stop_reading()
         busy = [socket for socket in self._sockets if socket.under_way]
