@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from app.realtime.services import conversation_stream, user_stream
 from benchmarks.figures import Incorrect
@@ -13,6 +13,7 @@ from benchmarks.gateway.frames import masked
 ALIVE = masked(b'{"id":0,"op":"ping"}')
 """A frame numbered 0 gets no answer; without any for 35 s the gateway closes the socket."""
 
+Outcome = TypeVar("Outcome")
 Position = tuple[str, int]
 
 
@@ -93,7 +94,7 @@ async def arrive(port: int, wanted: Sequence[Wish], at_once: int = 64) -> list[F
     return await asyncio.gather(*map(enter, wanted))
 
 
-async def all_of(work: Sequence[Awaitable[float]]) -> list[float]:
+async def all_of(work: Sequence[Awaitable[Outcome]]) -> list[Outcome]:
     """Run all at once. Raises Incorrect where some were refused, closed or not in time."""
     outcomes = await asyncio.gather(*work, return_exceptions=True)
     failed = [one for one in outcomes if isinstance(one, BaseException)]

@@ -1,5 +1,6 @@
 """What is measured, each as it is shipped, alone on the servers' core."""
 
+import base64
 import json
 import os
 import sys
@@ -8,12 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from django.conf import settings
+
 from benchmarks.gateway import peers
 from benchmarks.gateway.machine import cores, family, on_core, processor_seconds, resident_bytes
 from dev.ports import LOOPBACK, accepts, free_port
 from dev.privileges import dying_with_parent
 from dev.processes import PROJECT, ServerProcess
 from tests.server import WebServer
+from tests.settings.production import production_environment
 from tests.stack import running_stack
 
 
@@ -36,7 +40,7 @@ def production_command() -> list[str]:
 
 
 class Gateway(WebServer):
-    """Pages, REST and the gateway in production's command, with the settings of the tests."""
+    """The gateway in production's command, with production's settings and the benchmark's keys."""
 
     name = "gateway"
 
@@ -44,8 +48,24 @@ class Gateway(WebServer):
         return production_command()
 
     def environment(self) -> dict[str, str]:
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        return super().environment() | {"PORT": str(self.port), "PATH": path}
+        # The same keys: what is committed here is opened there.
+        same = {
+            "SECRET_KEY": settings.SECRET_KEY,
+            "FIELD_ENCRYPTION_KEY": settings.FIELD_ENCRYPTION_KEY,
+            "AUDIT_PSEUDONYM_KEY": base64.b64encode(settings.AUDIT_PSEUDONYM_KEY).decode(),
+            "BLIND_INDEX_KEY": base64.b64encode(settings.BLIND_INDEX_KEY).decode(),
+            "KEY_ENCRYPTION_KEY_FILE": str(settings.KEY_ENCRYPTION_KEY_FILE),
+        }
+        here = {
+            "DJANGO_SETTINGS_MODULE": "app.settings.prod",
+            "STATE_DIR": str(running_stack().folder),
+            "ERASURE_LIST": os.environ["ERASURE_LIST"],
+            "ALLOWED_HOSTS": LOOPBACK,
+            "TRUSTED_PROXY_COUNT": "0",
+            "PORT": str(self.port),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+        return production_environment() | super().environment() | same | here
 
     def start(self) -> None:
         with on_core(cores()[0]):
