@@ -59,6 +59,8 @@ def search_in(
 ) -> Page:
     """The same in conversations of the organization that the caller has decided on."""
     indexed, turned = _reach(organization)
+    if criteria.authors is not None:
+        conversations = _stays_of(criteria.authors, conversations)
     found = find(organization, conversations, criteria, indexed=indexed, before=before, limit=limit)
     if _reach(organization)[1] != turned:
         # Turned meanwhile: what was looked up may have been on its way out of the index.
@@ -100,6 +102,12 @@ def understood(
 def _mine(user: User) -> frozenset[UUID]:
     stays = Membership.objects.filter(user=user, left_at=None)
     return frozenset(stays.values_list("conversation_id", flat=True))
+
+
+def _stays_of(people: Collection[UUID], conversations: Collection[UUID]) -> set[UUID]:
+    """Where any of these people belong or once did: they wrote nowhere else."""
+    stays = Membership.objects.filter(user__in=people, conversation__in=conversations)
+    return set(stays.values_list("conversation_id", flat=True))
 
 
 def _reach(organization: UUID) -> tuple[Place, datetime | None]:

@@ -49,6 +49,16 @@ def test_who_left_finds_nothing_and_who_is_back_finds_what_they_can_read(
     assert texts(bob, "potassium") == ["potassium meanwhile", "potassium before"]
 
 
+def test_what_somebody_wrote_is_found_after_they_left(alice: User, bob: User) -> None:
+    ward, other = room(alice, bob), room(alice)
+    say(bob, ward, "potassium by bob")
+    say(alice, other, "potassium by alice")
+    services.remove_member(by=alice, conversation_id=ward.pk, user_id=bob.pk)
+    criteria = Criteria([("potassium",)], authors=frozenset([bob.pk]))
+    page = access.search(alice, Wanted(criteria))
+    assert [text for _, text in page.messages] == ["potassium by bob"]
+
+
 def test_an_edited_message_is_found_by_what_it_says_now_and_a_deleted_one_not(
     alice: User, bob: User
 ) -> None:
