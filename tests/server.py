@@ -46,6 +46,10 @@ class TestedProcess:
         assert self._process, "it is not running"
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def start(self) -> None:
         """Start it and return when it is ready."""
         assert not self._process, "it is running"

@@ -55,6 +55,12 @@ class Stack:
             self._cluster, self._passwords = copy_of_the_mould(self.folder / "postgresql")
             self._cluster.start()
 
+    def restart_postgresql(self) -> None:
+        """Every connection breaks; it comes back on its port, with all that was committed."""
+        assert self._cluster
+        self._cluster.stop()
+        self._cluster.start(self._cluster.port)
+
     def database(self, name: str = TEST_DATABASE) -> Database:
         self.start_postgresql()
         assert self._cluster

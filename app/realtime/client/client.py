@@ -27,7 +27,7 @@ class Client:
 
     `url` is that of the socket, or a callable that gives it for each attempt. `origin` must be
     that of the request for the ticket, None for programs. Methods raise Stopped once there is
-    no coming back.
+    no coming back. `on_state` is told each `state`.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Client:
         *,
         origin: str | None = None,
         name: str = NAME,
+        on_state: Callable[[str], None] = lambda _: None,
         open_: Callable[[], Awaitable[Transport]] | None = None,
     ) -> None:
         def open_websocket() -> Awaitable[Transport]:
@@ -49,8 +50,9 @@ class Client:
             name=name,
             pushed=self._streams.received,
             ready=self._connected,
-            changed=self._ring,
+            changed=self._changed_state,
         )
+        self._on_state = on_state
         self._place: Place | None = None
         self._failure: Exception | None = None
         self._changed = asyncio.Event()
@@ -69,7 +71,8 @@ class Client:
     @property
     def state(self) -> str:
         """`connecting`, `ready`, `waiting` for the next attempt, or `stopped`."""
-        return self._connection.state
+        state = self._connection.state
+        return "waiting" if state == "ready" and self.link is None else state
 
     @property
     def link(self) -> Link | None:
@@ -84,6 +87,10 @@ class Client:
             if self.link:
                 return self.link
             await self._changed.wait()
+
+    def renew(self) -> None:
+        """Take another socket before letting go of this one: the network may be another now."""
+        self._connection.renew()
 
     def follow(self, stream: str, position: Position | None = None) -> Stream:
         """Follow a stream from `position` on, which came with its state; or from its top."""
@@ -182,6 +189,10 @@ class Client:
         """Whoever waits for something learns that it will not come."""
         self._failure = self._failure or failure
         self._streams.stop(self._failure)
+        self._ring()
+
+    def _changed_state(self) -> None:
+        self._on_state(self.state)
         self._ring()
 
     def _ring(self) -> None:

@@ -76,6 +76,11 @@ class Connection:
             self._show("stopped")
             await self._leave_all()
 
+    def renew(self) -> None:
+        """Take the next socket now, and then let go of this one."""
+        if self._link:
+            self._renew_in(0)
+
     async def _opened(self) -> Link:
         """A link that is connected. Raises one of _FAILURES, Stopped."""
         async with asyncio.timeout(HANDSHAKE_SECONDS):

@@ -26,7 +26,7 @@ class Link:
     def __init__(
         self, transport: Transport, pushed: "Callable[[Link, dict[str, Any]], None]"
     ) -> None:
-        self._transport = transport
+        self.transport = transport
         self._pushed = pushed
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
@@ -57,7 +57,7 @@ class Link:
             async with asyncio.timeout(seconds):
                 self._sent_at = self._loop.time()
                 frame = {"id": number, "op": op, "d": d}
-                await self._transport.send(_encoder.encode(frame).decode())
+                await self.transport.send(_encoder.encode(frame).decode())
                 answer = await reply
         except TimeoutError:
             self._end(Close.NO_PONG)
@@ -79,12 +79,12 @@ class Link:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._transport.close()
+        await self.transport.close()
 
     async def _read(self) -> None:
         try:
             while True:
-                self._take(_decoder.decode(await self._transport.receive()))
+                self._take(_decoder.decode(await self.transport.receive()))
         except Closed as closed:
             self._end(closed.code)
         except msgspec.DecodeError:

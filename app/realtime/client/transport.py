@@ -1,6 +1,7 @@
 """The WebSocket itself, so that tests can put another thing in its place."""
 
-from typing import Protocol
+import socket
+from typing import Protocol, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -34,11 +35,13 @@ class WebSocket:
     """A real one, in both directions without compression and without pings of its own."""
 
     def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
+        self.socket = socket
 
     @classmethod
-    async def open(cls, url: str, origin: str | None = None) -> "WebSocket":
-        """Raises OSError, or an exception of websockets that is one of HANDSHAKE_FAILURES."""
+    async def open(
+        cls, url: str, origin: str | None = None, *, sock: socket.socket | None = None
+    ) -> Self:
+        """Over `sock` if it is given, connected. Raises OSError, or a WebSocketException."""
         return cls(
             await connect(
                 url,
@@ -48,23 +51,24 @@ class WebSocket:
                 proxy=None,
                 ping_interval=None,
                 close_timeout=CLOSE_SECONDS,
+                sock=sock,
             )
         )
 
     async def send(self, frame: str) -> None:
         try:
-            await self._socket.send(frame)
+            await self.socket.send(frame)
         except ConnectionClosed as closed:
             raise _closed(closed) from None
 
     async def receive(self) -> str | bytes:
         try:
-            return await self._socket.recv()
+            return await self.socket.recv()
         except ConnectionClosed as closed:
             raise _closed(closed) from None
 
     async def close(self) -> None:
-        await self._socket.close()
+        await self.socket.close()
 
 
 def _closed(closed: ConnectionClosed) -> Closed:

@@ -1,21 +1,52 @@
-"""A member's client, for tests."""
+"""A member's client and device, for tests."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from app.accounts.models import User
-from app.realtime.client import Client, ticket_from
+from app.realtime.client import Client, Device, ticket_from
+from app.realtime.client.transport import Transport
 from tests.realtime.speaker import bearer
 
 
-def client_of(user: User, base_url: str | Callable[[], str]) -> Client:
+def client_of(
+    user: User,
+    base_url: str | Callable[[], str],
+    *,
+    on_state: Callable[[str], None] = lambda _: None,
+    open_: Callable[[], Awaitable[Transport]] | None = None,
+) -> Client:
     """Made outside of a running loop: signing in asks the database."""
     token = bearer(user)
+    chosen = base_url if isinstance(base_url, str) else ""
 
-    def base() -> str:
-        return base_url if isinstance(base_url, str) else base_url()
+    def choose() -> str:
+        """Each attempt goes to one instance, with its ticket and its socket."""
+        nonlocal chosen
+        chosen = base_url if isinstance(base_url, str) else base_url()
+        return chosen
 
     return Client(
-        lambda: base().replace("http", "ws") + "/ws",
-        ticket_from(base, lambda: token),
+        lambda: chosen.replace("http", "ws") + "/ws",
+        ticket_from(choose, lambda: token),
         name="test/1",
+        on_state=on_state,
+        open_=open_,
     )
+
+
+def new_device() -> Device:
+    """A device with a key of its own, as WebCrypto would make it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    point = key.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    )
+
+    def sign(statement: bytes) -> bytes:
+        r, s = utils.decode_dss_signature(key.sign(statement, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    return Device(str(uuid4()), point, sign)
