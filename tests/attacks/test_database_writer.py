@@ -14,6 +14,8 @@ from django.db import Error, connection, transaction
 
 from app.accounts.models import User
 from app.accounts.permissions import Permission, allows
+from app.audit import disclosure
+from app.chat import access
 from app.chat.models import Conversation, MessageVersion
 from app.encryption import envelope
 from app.errors import NotFound
@@ -354,26 +356,79 @@ def replay_a_checkpoint(scene: Scene) -> None:
     ) == 1  # fmt: skip
 
 
-TRAILS: dict[str, tuple[Callable[[Scene], None], set[str]]] = {
-    "a message removed with its entry": (remove_a_message_with_its_entry, {"entry_missing"}),
-    "a message removed with entry and leaf": (
-        remove_a_message_its_entry_and_its_leaf,
-        {"leaf_missing"},
+def is_gone(scene: Scene) -> bool:
+    """What was told of bed 12."""
+    return "Bed 12 is free." not in the_ward(scene)
+
+
+def author_of_paid(scene: Scene) -> UUID:
+    return access.timeline(scene.bob, scene.ward.pk).messages[0].message.author_id
+
+
+def entries_of(scene: Scene, message: UUID) -> int:
+    """How often the trail tells of the first version of a message."""
+    entry = f"SELECT target_id FROM audit_entry WHERE id = {ENTRY}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM audit_entry WHERE target_id = ({entry})", [message])
+        found: int = cursor.fetchone()[0]
+        return found
+
+
+def shown_as_the_end(scene: Scene) -> str:
+    tree = disclosure.latest_tree(scene.organization.pk)
+    assert tree
+    return tree.note
+
+
+TRAILS = {
+    "a message removed with its entry": Attack(
+        remove_a_message_with_its_entry, ("entry_missing",), lambda _: ("leaf ",), is_gone
     ),
-    "an entry changed and hashed again": (change_an_entry, {"leaf_line", "leaf_hash"}),
-    "an entry forged in the past": (forge_an_entry_in_the_past, {"columns", "entry_unsealed"}),
-    "a checkpoint replayed": (replay_a_checkpoint, {"checkpoint_note"}),
+    "a message removed with entry and leaf": Attack(
+        remove_a_message_its_entry_and_its_leaf,
+        ("leaf_missing",),
+        lambda _: ("leaf ",),
+        is_gone,
+    ),
+    "an entry changed and hashed again": Attack(
+        change_an_entry,
+        ("leaf_line", "leaf_hash"),
+        lambda _: ("entry ", "leaf "),
+        lambda scene: author_of_paid(scene) == scene.bob.pk,
+    ),
+    "an entry forged in the past": Attack(
+        forge_an_entry_in_the_past,
+        ("columns", "entry_unsealed", "version_differs"),
+        lambda scene: ("entry ", version(scene, "paid")),
+        lambda scene: entries_of(scene, scene.paid) == 2,
+    ),
+    "a checkpoint replayed": Attack(
+        replay_a_checkpoint,
+        ("checkpoint_note", "checkpoint_root"),
+        lambda _: ("checkpoint ",),
+        lambda scene: shown_as_the_end(scene) == scene.kept,
+    ),
 }
 
 
-@pytest.mark.parametrize(("harm", "codes"), TRAILS.values(), ids=TRAILS)
-def test_a_changed_trail_is_named(
-    scene: Scene, harm: Callable[[Scene], None], codes: set[str]
-) -> None:
+@pytest.mark.parametrize("attack", TRAILS.values(), ids=TRAILS)
+def test_a_changed_trail_is_named(scene: Scene, attack: Attack) -> None:
     with as_the_owner(scene, *CHAT, *TRAIL):
-        harm(scene)
+        assert not attack.gained(scene)
+        attack.harm(scene)
+        assert attack.gained(scene), "the attack had no effect"
         named = verdict(scene)
-        assert codes <= {code for code, _ in named}, named
+        assert {code for code, _ in named} == set(attack.codes)
+        for place in attack.places(scene):
+            assert any(place in found for _, found in named), named
+
+
+@pytest.mark.parametrize("attack", TRAILS.values(), ids=TRAILS)
+def test_without_the_checks_a_changed_trail_would_go_unseen(scene: Scene, attack: Attack) -> None:
+    with as_the_owner(scene, *CHAT, *TRAIL), without(*attack.codes):
+        attack.harm(scene)
+        assert attack.gained(scene)
+        assert verdict(scene) == set()
 
 
 # --- What the database refuses -------------------------------------------------------------------

@@ -6,10 +6,12 @@ from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.encryption import stream
 from app.encryption.envelope import Fault, SealError
 from app.encryption.stream import (
     OVERHEAD_BYTES,
@@ -105,6 +107,60 @@ def test_a_part_of_another_file_is_refused_even_under_the_same_key(elsewhere: Fi
     with pytest.raises(SealError) as refused:
         opened(sealed(elsewhere))
     assert refused.value.code == Fault.REFUSED
+
+
+MOVED = {
+    "the last part is cut off": [b"first", b"second"],
+    "the first part is cut off": [b"second", b"third"],
+    "two parts are exchanged": [b"second", b"first", b"third"],
+    "a part is repeated": [b"first", b"first", b"third"],
+    "a part is appended": [b"first", b"second", b"third", b"third"],
+}
+
+
+@pytest.mark.parametrize("harm", MOVED)
+def test_without_their_places_parts_could_be_moved_about(
+    harm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FilePlace, "associated", lambda *_: b"anywhere")
+    assert opened(HARMS[harm](sealed())) == MOVED[harm]
+
+
+def test_without_its_place_a_part_could_come_from_another_file_of_the_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FilePlace, "associated", lambda *_: b"anywhere")
+    assert opened(sealed(replace(PLACE, attachment=uuid4()))) == TEXTS
+
+
+class WithoutTags:
+    """The same cipher (NIST SP 800-38D: GCM encrypts as CTR from counter 2), its tag unread."""
+
+    def __init__(self, key: bytes) -> None:
+        self._raw = key
+
+    def decrypt(self, nonce: bytes, data: bytes, _: bytes) -> bytes:
+        counter = modes.CTR(nonce + (2).to_bytes(4, "big"))
+        return Cipher(algorithms.AES(self._raw), counter).decryptor().update(data[:-16])
+
+
+CHANGED = {
+    "a bit of the content is changed": lambda text: text == flipped(b"second", 4),
+    "a bit of the nonce is changed": lambda text: text != b"second",
+    "a bit of the tag is changed": lambda text: text == b"second",
+    "a part is shortened": lambda text: text == b"secon",
+}
+
+
+@pytest.mark.parametrize("harm", CHANGED)
+def test_without_its_tag_a_changed_part_would_be_read(
+    harm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = HARMS[harm](sealed())
+    monkeypatch.setattr(stream, "AESGCM", WithoutTags)
+    first, second, third = opened(parts)
+    assert (first, third) == (b"first", b"third")
+    assert CHANGED[harm](second)
 
 
 def test_a_part_does_not_open_with_another_key() -> None:
