@@ -82,6 +82,8 @@ class User(SealedModel, AbstractBaseUser):
     email = SealedTextField()
     email_index = models.BinaryField(max_length=32, unique=True, editable=False)
     display_name = SealedTextField()
+    revision = models.PositiveIntegerField(default=0, db_default=0)
+    """Counts changes of name and address, so that an old one cannot be put back."""
     role = models.CharField(max_length=16, choices=Role, default=Role.MEMBER)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -102,7 +104,9 @@ class User(SealedModel, AbstractBaseUser):
         return f"user {self.pk}"
 
     def sealing_context(self) -> SealingContext:
-        return SealingContext(organization=self.organization_id, conversation=None, revision=0)
+        return SealingContext(
+            organization=self.organization_id, conversation=None, revision=self.revision
+        )
 
     @property
     def actor(self) -> Actor:

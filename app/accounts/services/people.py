@@ -91,9 +91,11 @@ def rename(*, user: User, display_name: str) -> User:
     person = User.objects.select_for_update().get(pk=user.pk)
     if name == person.display_name:
         return person
-    before = opened(person, "display_name").commitment.hex()
-    person.display_name = name
-    person.save(update_fields=["display_name"])
+    before, email = opened(person, "display_name").commitment.hex(), person.email
+    # Both are sealed for the new revision, also the one that stays.
+    person.revision += 1
+    person.display_name, person.email = name, email
+    person.save(update_fields=["display_name", "email", "revision"])
     record(
         Action.USER_CHANGED,
         organization=person.organization_id,
