@@ -33,7 +33,8 @@ STATISTICS = """async () => {
       lost: sound?.packetsLost ?? 0,
       frames: rows.filter((row) => row.type === 'inbound-rtp' && row.kind === 'video')
         .map((row) => row.framesDecoded ?? 0),
-      ends: [pair?.localCandidateId, pair?.remoteCandidateId].map((id) => all.get(id)?.candidateType),
+      ends: [pair?.localCandidateId, pair?.remoteCandidateId]
+        .map((id) => all.get(id)?.candidateType),
     })
   }
   return found
@@ -59,6 +60,15 @@ def join(page: Page, *, relay: bool = False) -> None:
         dialog.get_by_label("Always use the relay").check()
     dialog.get_by_role("button", name="Join", exact=True).click()
     expect(bar(page).get_by_role("button", name="Leave the call")).to_be_visible(timeout=WAIT_MS)
+
+
+def people(page: Page) -> Locator:
+    """Who is in the call, in the right pane."""
+    return page.locator(".call-person")
+
+
+def person(page: Page, name: str) -> Locator:
+    return people(page).filter(has_text=name)
 
 
 def statistics(page: Page) -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@ import { Media } from './media.js';
 import { Room } from './room.js';
 import { applied, roster } from './roster.js';
 import { voiceStream } from '../protocol.js';
-import { batch, computed, effect, signal } from '../../vendor/signals-core.js';
+import { batch, computed, effect, signal, untracked } from '../../vendor/signals-core.js';
 
 /**
  * @typedef {{call: string | null, roster: Parley.Voice.Roster, capacity: number, notice: string[], host: boolean}} RoomView
- * @typedef {{kind: 'joined' | 'left' | 'kicked' | 'muted' | 'moved' | 'sharing', user: string, by: string | null, conversation: string}} News
+ * @typedef {{kind: 'joined' | 'left' | 'kicked' | 'muted' | 'moved' | 'sharing' | 'notice', user: string, by: string | null, conversation: string, notice?: string[]}} News
  * @typedef {object} Options
  * @property {Parley.Me} me
  * @property {Parley.Voice.Api} api
@@ -53,12 +53,13 @@ export class Calls {
     this.unheard = computed(() => this.room.muted.value && this.media.talking.value);
     effect(() => {
       const { pid } = this.room.place.value ?? {};
-      if (pid) this.room.heard(pid, this.media.talking.value && !this.room.muted.value ? 1 : 0, this.media.talking.value ? undefined : Infinity);
+      const speaks = this.media.talking.value && !this.room.muted.value;
+      if (pid) untracked(() => this.room.heard(pid, speaks ? 1 : 0, speaks ? undefined : Infinity));
     });
     effect(() => {
       const { phase } = this.room;
       // Nothing is recorded by a page that is in no call.
-      if (phase.value === 'left') this.media.closeAll();
+      if (phase.value === 'left') untracked(() => this.media.closeAll());
     });
   }
 
@@ -151,7 +152,8 @@ export class Calls {
       const before = this.view(conversation);
       if (before && t !== 'voice.signalled') {
         const after = applied(before.roster, { t, d });
-        if (after !== before.roster) this.#show(conversation, { ...before, roster: after, call: after.size === 0 ? null : d.call ?? before.call });
+        if (t === 'voice.notice') this.#show(conversation, { ...before, notice: d.notice });
+        else if (after !== before.roster) this.#show(conversation, { ...before, roster: after, call: after.size === 0 ? null : d.call ?? before.call });
         if (conversation === this.room.place.value?.conversation) this.#tell(conversation, before.roster, { t, d });
       }
       if (conversation === this.room.place.value?.conversation) this.room.happened({ t, d }, this.view(conversation)?.roster ?? new Map());
@@ -170,6 +172,7 @@ export class Calls {
     else if (t === 'voice.left' && pid !== mine && d.reason !== 'replaced') kind = d.reason === 'kicked' ? 'kicked' : 'left';
     else if (t === 'voice.changed' && pid === mine && d.muted && d.muted_by) kind = 'muted';
     else if (t === 'voice.changed' && pid !== mine && d.screen && !before.get(pid)?.screen) kind = 'sharing';
+    if (t === 'voice.notice' && d.notice.length > 0) this.news.value = { kind: 'notice', user: '', by: null, conversation, notice: d.notice };
     if (kind && pid !== (kind === 'joined' ? mine : null)) this.news.value = { kind, user, by: d.by ?? d.muted_by ?? null, conversation };
   }
 

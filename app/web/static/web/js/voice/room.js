@@ -144,6 +144,7 @@ export class Room {
       if (serial !== this.serial) return this.#giveBack(place);
       this.announced = { fingerprint, certificate, device };
       this.#seated(place, true);
+      if (this.tracks.screen || this.tracks.camera) void this.share().catch(() => {});
     } catch (error) {
       if (serial === this.serial) this.joining.value = null;
       throw error;
@@ -251,7 +252,7 @@ export class Room {
 
   /**
    * The server has no such place any more. Who was put out is told so by the room's stream; if
-   * nothing comes, it was the silence: come back, unless it was long. @param {number} since
+   * nothing comes, it was the silence. @param {number} since
    */
   #gone(since) {
     const place = this.place.value;
@@ -259,10 +260,15 @@ export class Room {
     this.unseated.value ||= since;
     this.#stop('renew');
     this.clock.setTimeout(() => {
-      if (this.place.value !== place) return;
-      if (this.clock.now() - since > COME_BACK_MS) return this.over('timeout', null);
-      void this.#comeBack(place);
+      if (this.place.value === place) this.#silent(place);
     }, WORD_MS);
+  }
+
+  /** The lease ended in a silence that nobody wanted: come back, unless it was long. @param {Parley.VoicePlace} place */
+  #silent(place) {
+    const now = this.clock.now();
+    if (now - (this.unseated.value || now) > COME_BACK_MS) this.over('timeout', null);
+    else void this.#comeBack(place);
   }
 
   /** @param {Parley.VoicePlace} place */
@@ -284,7 +290,7 @@ export class Room {
       if (d.to === place.pid) this.mesh.value?.received(d.sender, d);
       return;
     }
-    if (d.pid === place.pid && t === 'voice.left') return this.over(d.reason, d.by);
+    if (d.pid === place.pid && t === 'voice.left') return d.reason === 'timeout' ? this.#silent(place) : this.over(d.reason, d.by);
     if (d.pid === place.pid && t === 'voice.changed' && d.muted && d.muted_by) this.#mutedIs(true, d.muted_by);
     this.mesh.value?.update(roster.values());
   }

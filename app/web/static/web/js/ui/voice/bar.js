@@ -1,6 +1,6 @@
 /** One's own call, wherever one is on the page: who is there, who speaks, and what one can do. */
 
-import { Avatar, Icon, html, useApp, useEffect, useState } from '../html.js';
+import { Avatar, Icon, IconButton, html, useApp, useEffect, useState } from '../html.js';
 import { address, go } from '../navigation.js';
 import { Quality } from './quality.js';
 import { newsWords } from './words.js';
@@ -23,11 +23,12 @@ export function VoiceBar() {
     go(app, id);
     if (ui.wide.matches) ui.paneOpen.value = true;
   };
-  return html`<section class="voice-bar" aria-label="Your call">
+  return html`<div class="voice-place"><section class="voice-bar" aria-label="Your call">
     <div class="voice-bar-head"><a class="grow truncate" href=${address(id)} onClick=${open}>${title}</a>
-      ${joining ? html`<span class="small soft">Joining…</span>` : html`<${State} />`}</div>
+      ${joining ? html`<span class="small soft">Joining…</span>` : html`<${State} />`}
+      ${!joining && html`<${IconButton} icon="settings" label="Sound and devices" class="button-small" onClick=${() => { ui.dialog.value = { name: 'call', conversation: id }; }} />`}</div>
     ${!joining && html`<${Faces} id=${id} /><${Hint} /><${Buttons} />`}
-  </section>`;
+  </section></div>`;
 }
 
 function State() {
@@ -84,7 +85,6 @@ function Buttons() {
     <${Button} icon=${muted || listening ? 'mic-off' : 'mic'} label=${mute} keys="Ctrl Shift Space" pressed=${muted || listening} onClick=${() => void ui.attempt(() => calls.mute(!(muted || listening)))} />
     <${Button} icon=${media.camera.value ? 'video' : 'video-off'} label=${media.camera.value ? 'Turn off the camera' : 'Turn on the camera'} on=${Boolean(media.camera.value)} onClick=${() => toggle('camera')} />
     <${Button} icon=${media.screen.value ? 'screen-share-off' : 'screen-share'} label=${media.screen.value ? 'Stop sharing the screen' : 'Share a screen'} on=${Boolean(media.screen.value)} onClick=${() => toggle('screen')} />
-    <${Button} icon="settings" label="Sound and devices" onClick=${() => { ui.dialog.value = { name: 'call', conversation: room.conversation.value ?? '' }; }} />
     <button type="button" class="button button-danger voice-leave" onClick=${() => void calls.leave()}><${Icon} name="phone-off" /> Leave<span class="hidden-visually"> the call</span></button>
   </div>`;
 }
@@ -105,7 +105,7 @@ export function VoiceNews() {
     if (!latest) return;
     const words = newsWords(session, latest);
     say(words);
-    if (latest.kind === 'muted' || latest.kind === 'moved') ui.say(words);
+    if (['muted', 'moved', 'notice'].includes(latest.kind)) ui.say(words);
   }, [latest]);
   useEffect(() => { if (wrong) ui.say(wrong.message, true); }, [wrong]);
   return html`<div class="hidden-visually" aria-live="polite">${said}</div>`;

@@ -128,5 +128,5 @@ function PushToTalk({ onChange }) {
   const { session } = useApp();
   const { calls } = session;
   const change = (/** @type {any} */ event) => { calls.setPushToTalk(event.target.checked); onChange(event.target.checked); };
-  return html`<label class="field-row"><input type="checkbox" checked=${calls.pushToTalk.value} onChange=${change} /> Push to talk: I am heard while I hold <kbd>Space</kbd></label>`;
+  return html`<label class="field-row"><input type="checkbox" checked=${calls.pushToTalk.value} onChange=${change} /> <span>Push to talk: I am heard while I hold <kbd>Space</kbd></span></label>`;
 }

@@ -52,7 +52,7 @@ export function troubleWords({ phase, unseated, others, heard, lease }) {
 }
 
 /** @param {Parley.Session} session @param {Parley.Voice.News} news */
-export function newsWords(session, { kind, user, by, conversation }) {
+export function newsWords(session, { kind, user, by, conversation, notice = [] }) {
   const name = session.store.name(user);
   const host = by ? session.store.name(by) : 'A host';
   const known = session.store.conversation(conversation);
@@ -63,6 +63,7 @@ export function newsWords(session, { kind, user, by, conversation }) {
     case 'muted': return `${host} muted you.`;
     case 'moved': return `${host} moved you to the call in ${known ? session.store.title(known) : 'another conversation'}. You are muted.`;
     case 'sharing': return `${name} shares a screen.`;
+    case 'notice': return notice.map((one) => NOTICES[one] ?? '').join(' ');
   }
 }
 
