@@ -7,7 +7,6 @@ class AuditConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from app.audit.checks import check_anchors, check_net  # noqa: PLC0415  # models must be loaded
+        from app.audit.checks import check_net  # noqa: PLC0415  # models must be loaded
 
         checks.register(check_net)
-        checks.register(check_anchors)

@@ -8,9 +8,6 @@ from auditlog.registry import auditlog
 from django.apps.config import AppConfig
 from django.core import checks
 
-from app.audit.anchors.configured import bucket_name
-from app.audit.checkpoint import BadNote
-from app.audit.cosignature import WitnessKey
 from app.audit.net import is_registered, unfit
 
 
@@ -23,21 +20,6 @@ def check_net(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.
     for model in auditlog.get_models():
         for problem in _registration(model):
             found.append(checks.Error(problem, obj=model, id="parley.audit.E002"))
-    return found
-
-
-def check_anchors(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[checks.CheckMessage]:
-    """E003: an anchor that could never work, or two that would be taken for one."""
-    found: list[checks.CheckMessage] = []
-    names = [bucket_name(url) for url in settings.ANCHOR_BUCKET]
-    for url, vkey in settings.ANCHOR_WITNESS:
-        try:
-            names.append(WitnessKey.parse(vkey).name)
-        except BadNote as error:
-            message = f"ANCHOR_WITNESS: the vkey after {url}: {error}"
-            found.append(checks.Error(message, id="parley.audit.E003"))
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        found.append(checks.Error(f"two anchors have the name {name}", id="parley.audit.E003"))
     return found
 
 

@@ -186,18 +186,29 @@ def storage_url(value: str) -> str:
 
 
 def bucket_urls(value: str) -> list[str]:
-    """Buckets, separated by commas: `s3://bucket/prefix?endpoint=…&region=…`, `gs://bucket/prefix`."""
+    """Buckets, separated by commas: `s3://bucket/prefix?endpoint=…&region=…`, `gs://bucket/prefix`.
+
+    None of them twice: options do not make another of it.
+    """
     found = [storage_url(word) for word in some_words(value)]
     if any(urlsplit(url).scheme == "file" for url in found):
         raise ValueError("a folder keeps nothing from us")
+    if len({url.partition("?")[0].rstrip("/") for url in found}) < len(found):
+        raise ValueError("one of them is there twice")
     return found
 
 
 def witness_pairs(value: str) -> list[tuple[str, str]]:
-    """Witnesses, separated by commas, each its URL, a space and its vkey: `https://… name+…+…`."""
+    """Witnesses, separated by commas, each its URL, a space and its whole vkey, of another name:
+    `https://… name+…+…`.
+    """
+    from app.audit.cosignature import WitnessKey  # noqa: PLC0415 - only where there is a witness
+
     found = [tuple(word.split()) for word in some_words(value)]
     if any(len(pair) != 2 or not pair[0].startswith(("https://", "http://")) for pair in found):
         raise ValueError("not a URL and a vkey")
+    if len({WitnessKey.parse(vkey).name for _, vkey in found}) < len(found):
+        raise ValueError("two have one name")
     return [(url, vkey) for url, vkey in found]
 
 

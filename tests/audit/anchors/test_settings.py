@@ -5,32 +5,41 @@ import subprocess
 import sys
 
 import pytest
-from django.core.checks import run_checks
 from pytest_django import Settings
 
 from app.audit.anchors.configured import configured, names
+from app.audit.checkpoint import Signer
+from app.audit.cosignature import WitnessKey
 from app.settings.env import bucket_urls, mail_server, witness_pairs
 from tests.fakes.witness import WitnessServer
 
 
-def found() -> list[str]:
-    return [each.msg for each in run_checks() if each.id == "parley.audit.E003"]
-
-
-def test_a_witness_without_a_proper_key_and_two_anchors_of_one_name_stop_the_start(
-    settings: Settings,
-) -> None:
-    with WitnessServer.running("witness.example/w1") as witness:
-        vkey = witness.vkey
-    settings.ANCHOR_WITNESS = [("https://w.example", vkey)]
-    settings.ANCHOR_BUCKET = ["s3://a/b", "gs://a/b"]
-    assert found() == []
-    settings.ANCHOR_WITNESS = [("https://w.example", vkey[:-4]), ("https://v.example", vkey)]
-    settings.ANCHOR_BUCKET = ["s3://a/b", "s3://a/b/?endpoint=https://other.example"]
-    assert found() == [
-        "ANCHOR_WITNESS: the vkey after https://w.example: an Ed25519 public key has 32 bytes",
-        "two anchors have the name s3://a/b",
+@pytest.fixture(scope="module")
+def vkeys() -> list[str]:
+    """Of two witnesses; the third has the name of the first."""
+    seeds = {"w.example/1": b"1", "w.example/2": b"2", " w.example/1": b"3"}
+    return [
+        WitnessKey(name.strip(), Signer(name.strip(), seed * 32).public.raw).vkey
+        for name, seed in seeds.items()
     ]
+
+
+def test_a_witness_that_could_never_work_stops_the_start_of_every_process(
+    vkeys: list[str],
+) -> None:
+    """The application behind gunicorn makes no system checks: the settings themselves refuse."""
+    script = "import django; django.setup()"
+    for vkey, code in ((vkeys[0], 0), (vkeys[0][:-4], 1)):
+        environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "app.settings.test",
+            "ANCHOR_WITNESS": f"https://w.example {vkey}",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+    assert "ANCHOR_WITNESS is malformed" in done.stderr
 
 
 def test_what_is_shown_is_named_as_what_is_reached_is(settings: Settings) -> None:
@@ -58,10 +67,11 @@ def test_to_name_the_anchors_loads_no_client() -> None:
     subprocess.run([sys.executable, "-c", script], env=environment, check=True)
 
 
-def test_buckets_witnesses_and_mail_servers_are_read() -> None:
+def test_buckets_witnesses_and_mail_servers_are_read(vkeys: list[str]) -> None:
     assert bucket_urls("s3://a/b?region=x, gs://c") == ["s3://a/b?region=x", "gs://c"]
-    pairs = witness_pairs("https://w.example/p name+0+k, http://127.0.0.1:1 other+0+k")
-    assert pairs == [("https://w.example/p", "name+0+k"), ("http://127.0.0.1:1", "other+0+k")]
+    one, other, _ = vkeys
+    pairs = witness_pairs(f"https://w.example/p {one}, http://127.0.0.1:1 {other}")
+    assert pairs == [("https://w.example/p", one), ("http://127.0.0.1:1", other)]
     server = mail_server("smtp://u:p%40ss@mail.example")
     assert (server["HOST"], server["PORT"], server["HOST_PASSWORD"]) == (
         "mail.example",
@@ -74,17 +84,31 @@ def test_buckets_witnesses_and_mail_servers_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "file:///tmp", "s3://", "https://bucket", "s3://a,,file:///b"]
+    "value",
+    [
+        "",
+        "file:///tmp",
+        "s3://",
+        "https://bucket",
+        "s3://a,,file:///b",
+        "s3://a/b,s3://a/b/?endpoint=https://other.example",
+    ],
 )
 def test_what_is_no_bucket_is_refused(value: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         bucket_urls(value)
 
 
-@pytest.mark.parametrize("value", ["", "https://w.example", "w.example name+0+k", "a b c"])
-def test_what_is_no_witness_is_refused(value: str) -> None:
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", "https://w.example", "w.example {0}", "a b c", "https://w.example name+0+k",
+        "https://w.example {0}, https://v.example {2}",
+    ],
+)  # fmt: skip
+def test_what_is_no_witness_is_refused(value: str, vkeys: list[str]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
-        witness_pairs(value)
+        witness_pairs(value.format(*vkeys))
 
 
 @pytest.mark.parametrize("value", ["mail.example", "http://mail.example", "smtp://"])
