@@ -21,28 +21,23 @@ from app.voice.lifetimes import GAP_MS, LEASE_MS, SWEEP_MS, Holder, Lease, Readi
 logger = logging.getLogger(__name__)
 
 LEASES = "parley:voice:leases"
-SWEPT = "parley:voice:swept"
+SWEEPS = "parley:voice:sweeps"
 _TIMEOUT = 0.5
 _PAUSE = 1.0
 
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
 _UNTIL = _NOW + "local until_ = string.format('|%d|', now + ARGV[1])"
-# A generation never goes back, and a lease is never shortened.
+# Whoever grants holds the row's lock, so it says more than what may stand here: what a process
+# wrote that died before its commit.
 _GRANT = (
     _UNTIL
     + """
 for i = 2, #ARGV, 4 do
-    local pid, gen, user, session = ARGV[i], tonumber(ARGV[i+1]), ARGV[i+2], ARGV[i+3]
-    local held = redis.call('HGET', KEYS[1], pid)
-    local had, kept = -1, ''
-    if held then
-        had = tonumber(string.match(held, '^(%d+)|'))
-        kept = string.match(held, '|([^|]*)$')
+    local pid, gen, user, session = ARGV[i], ARGV[i+1], ARGV[i+2], ARGV[i+3]
+    if session == '' then
+        session = string.match(redis.call('HGET', KEYS[1], pid) or '', '|([^|]*)$') or ''
     end
-    if gen >= had then
-        if session == '' then session = kept end
-        redis.call('HSET', KEYS[1], pid, gen .. until_ .. user .. '|' .. session)
-    end
+    redis.call('HSET', KEYS[1], pid, gen .. until_ .. user .. '|' .. session)
 end
 """
 )
@@ -67,24 +62,19 @@ end
 return done
 """
 )
-_DROP = """
-for i = 1, #ARGV, 2 do
-    local held = redis.call('HGET', KEYS[1], ARGV[i])
-    if held and tonumber(string.match(held, '^(%d+)|')) <= tonumber(ARGV[i+1]) then
-        redis.call('HDEL', KEYS[1], ARGV[i])
-    end
-end
-"""
+_DROP = "for i = 1, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end"
 _TURN = (
     _NOW
     + """
-local swept = redis.call('GET', KEYS[1])
-if swept and now - swept < tonumber(ARGV[1]) and now >= tonumber(swept) then return 0 end
-redis.call('SET', KEYS[1], string.format('%d', now))
-if swept and now - swept < tonumber(ARGV[2]) and now >= tonumber(swept) then return 1 end
+local begun = tonumber(redis.call('HGET', KEYS[1], 'begun') or -1)
+if begun >= 0 and now >= begun and now - begun < tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'begun', string.format('%d', now))
+local done = tonumber(redis.call('HGET', KEYS[1], 'done') or -1)
+if done >= 0 and now >= done and now - done < tonumber(ARGV[2]) then return 1 end
 return 2
 """
 )
+_SWEPT = _NOW + "redis.call('HSET', KEYS[1], 'done', string.format('%d', now))"
 _READ = _NOW + "return {string.format('%d', now), redis.call('HGETALL', KEYS[1])}"
 _READ_SOME = _NOW + "return {string.format('%d', now), redis.call('HMGET', KEYS[1], unpack(ARGV))}"
 
@@ -99,10 +89,10 @@ def grant(holders: Sequence[Holder]) -> None:
         _forgiven(_GRANT, LEASES, LEASE_MS, *_flat(holders))
 
 
-def drop(places: Sequence[tuple[UUID, int]]) -> None:
-    """Forget the leases of these (pid, generation)s, but not of a later generation."""
-    if places:
-        _forgiven(_DROP, LEASES, *[part for pid, gen in places for part in (str(pid), gen)])
+def drop(pids: Sequence[UUID]) -> None:
+    """Forget the leases of people who have left."""
+    if pids:
+        _forgiven(_DROP, LEASES, *map(str, pids))
 
 
 def renew(holders: Sequence[Holder]) -> list[bool]:
@@ -124,7 +114,13 @@ def read(pids: Collection[UUID] | None = None) -> Reading:
 
 def turn() -> Turn:
     """Ask for the turn to sweep, which one process has each SWEEP_MS. Raises Away."""
-    return Turn(_run(_TURN, SWEPT, SWEEP_MS, GAP_MS))
+    return Turn(_run(_TURN, SWEEPS, SWEEP_MS, GAP_MS))
+
+
+def swept() -> None:
+    """Whoever is there has a lease: said by who had the turn, and only once it is so. Who dies
+    before leaves a gap. Raises Away."""
+    _run(_SWEPT, SWEEPS)
 
 
 def _flat(holders: Sequence[Holder]) -> list[str | int]:

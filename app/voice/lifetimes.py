@@ -64,7 +64,7 @@ class Reading:
     def lost(self, pid: UUID, gen: int) -> bool:
         """Whether there is none of that generation, which somebody in a room should have."""
         lease = self.leases.get(pid)
-        return lease is None or lease.gen < gen
+        return lease is None or lease.gen != gen
 
     def sessions(self) -> set[UUID]:
         return {UUID(lease.session) for lease in self.leases.values() if lease.session}
@@ -84,8 +84,8 @@ class Living:
 class Plan:
     """What a sweep does. All of it is decided again under the lock of each row."""
 
-    forget: list[tuple[UUID, int]]
-    """(pid, generation) of leases of people who are not there."""
+    forget: list[UUID]
+    """Leases of people who are not there."""
     grant: list[Holder]
     revoke: list[Living]
     expire: list[Living]
@@ -106,7 +106,7 @@ def plan(
         if lease.session and UUID(lease.session) not in live_sessions
     }
     return Plan(
-        forget=[(pid, had.gen) for pid, had in reading.leases.items() if pid not in there],
+        forget=[pid for pid in reading.leases if pid not in there],
         grant=[
             Holder(one.pid, one.gen, one.user)
             for one in living

@@ -5,6 +5,7 @@ Whoever sees it may do it: the rows decide, once, under their locks.
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
@@ -80,6 +81,8 @@ def _carry_out(plan: Plan) -> None:
     leases.drop(plan.forget)
     if plan.grant:
         _regrant(plan.grant)
+    with suppress(Away):
+        leases.swept()
     _each(revoke, plan.revoke)
     _each(expire, plan.expire)
 

@@ -18,14 +18,18 @@ from app.realtime import services as realtime
 from app.realtime.log import ensure_streams
 from app.realtime.protocol import VoiceNotice
 from app.realtime.services import user_stream, voice_stream
-from app.voice import access, leases, rooms
+from app.voice import access, leases, rooms, sfu
 from app.voice.models import Call, Connection, Participant
 from app.voice.rooms import Change, Identity, Limits, Place
+from app.voice.services import following
 
 
 def limits() -> Limits:
-    """How large a room may be here."""
-    return Limits(capacity=settings.VOICE_MESH_CAPACITY)
+    """How large a room may be here: beyond a mesh only where there is an SFU."""
+    mesh = settings.VOICE_MESH_CAPACITY
+    if sfu.configured() is None:
+        return Limits(mesh)
+    return Limits(settings.VOICE_SFU_CAPACITY, offer=mesh - 1, force=mesh + 1)
 
 
 def lock(conversations: Collection[UUID], *, person: UUID | None = None) -> None:
@@ -48,7 +52,7 @@ class Writer:
     actor: Actor
     at: datetime = field(default_factory=timezone.now)
     _calls: dict[UUID, UUID] = field(default_factory=dict)
-    _gone: list[tuple[UUID, int]] = field(default_factory=list)
+    _gone: list[UUID] = field(default_factory=list)
 
     def write(self, changes: Sequence[Change]) -> None:
         """Inside a transaction, after `lock`."""
@@ -82,17 +86,31 @@ class Writer:
                 self._record(Action.CALL_RESUMED, place, after=_announced(place))
             case rooms.Left(place, reason, by):
                 self._update(place, left_at=self.at, reason=reason, by=by)
-                self._gone.append((place.pid, place.gen))
+                self._gone.append(place.pid)
                 if reason == "kicked":
                     self._record(Action.CALL_KICKED, place)
                 self._record(Action.CALL_LEFT, place, parameters=_outcome(place, reason, by))
+                following.tidy_afterwards(self._call(place.conversation))
             case rooms.Changed(before, place):
                 self._change(before, place)
             case rooms.Summoned(place, conversation):
                 self._record(Action.CALL_MOVED, place, parameters={"to": str(conversation)})
-            case rooms.HandedOver():
-                pass  # tells clients what follows from the size
+            case rooms.HandedOver() if not self._hand_over(change):
+                return
         self._emit(change)
+
+    def _hand_over(self, change: rooms.HandedOver) -> bool:
+        """Note where media goes from now on; False where it goes there already."""
+        call = Call.objects.get(pk=self._call(change.conversation))
+        media = following.media_after(call.media, to_sfu=change.to_sfu, force=change.force)
+        if media == call.media:
+            return False
+        before, call.media, call.sfu_at = call.media, media, call.sfu_at or self.at
+        call.save(update_fields=["media", "sfu_at"])
+        states = {"before": {"media": before}, "after": {"media": str(media)}}
+        self._record_call(Action.CALL_HANDED_OVER, call.pk, change.conversation, **states)
+        following.tidy_afterwards(call.pk)
+        return True
 
     def tell(self, conversation: UUID) -> None:
         """Tell the room, where it has to hear something else than it heard last."""
@@ -136,6 +154,8 @@ class Writer:
         if place.muted != before.muted:
             action = Action.CALL_MUTED if place.muted else Action.CALL_UNMUTED
             self._record(action, place)
+            if place.muted_by:
+                following.silence_afterwards(self._call(place.conversation), place.pid)
         if (place.screen, place.video) != (before.screen, before.video):
             self._record(Action.CALL_SHARED, place, after=sent)
 
