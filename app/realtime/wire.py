@@ -65,26 +65,16 @@ class WireProtocol(WebSocketsSansIOProtocol):
         """From here on `sink` has the socket; to be called in the step after the accepting."""
         self.stop_keepalive()
         self._sink, self._reader = sink, FrameReader(sink.longest)
-        early = []  # a client should not, but may, have spoken before it heard our 101
-        while not self.queue.empty():
-            message = self.queue.get_nowait()
-            if message["type"] == "websocket.receive":
-                early.append(message.get("bytes") or (message.get("text") or "").encode())
-        rest = bytes(self.conn.reader.buffer)
+        # A client waits for the 101 before it speaks (RFC 6455, 4.1).
+        early = not self.queue.empty() or bool(self.conn.reader.buffer)
         if self.read_paused:
             self.transport.resume_reading()
         # What the handshake needed is half of a socket's memory.
         for name in ("conn", "request", "response", "scope", "queue", "frames", "writable"):
             self.__dict__.pop(name, None)
-        if early or rest:
-            self.loop.call_soon(self._heard_early, early, rest)
+        if early:
+            self.loop.call_soon(self.close, Violation.PROTOCOL, None)
         return self
-
-    def _heard_early(self, messages: list[bytes], rest: bytes) -> None:
-        for message in messages:
-            if self._sink is not None:
-                self._sink.received(message)
-        self.data_received(rest)
 
     async def run_asgi(self) -> None:
         try:
@@ -107,7 +97,7 @@ class WireProtocol(WebSocketsSansIOProtocol):
         for opcode, payload in reader.feed(data):
             if self.close_sent and opcode != Opcode.CLOSE:
                 continue
-            if opcode <= Opcode.BINARY:
+            if opcode <= frames.BINARY:
                 self._sink.received(payload)
             elif opcode == Opcode.PING:
                 self._answer_ping(payload)
