@@ -46,7 +46,7 @@ class Connection:
         self._pushed, self._ready, self._changed = pushed, ready, changed
         self._chance = chance
         self._link: Link | None = None
-        self._due: asyncio.Future[None] | None = None
+        self._due: asyncio.Future[None]  # since there is a link
         self._timer: asyncio.TimerHandle | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self.state: State = "idle"
@@ -119,15 +119,14 @@ class Connection:
 
     async def _must_renew(self, link: Link) -> bool:
         """Wait until it is time to; False when `link` has ended before."""
-        due = self._due
-        assert due is not None  # since the link was there  # noqa: S101
-        either: set[asyncio.Future[Any]] = {link.over, due}
+        either: set[asyncio.Future[Any]] = {link.over, self._due}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         return not link.over.done()
 
     def _became(self, link: Link) -> None:
         self._link = link
         link.over.add_done_callback(lambda _: self._changed())
+        self._due = asyncio.get_running_loop().create_future()
         self._renew_in(self._chance(*RENEW_SECONDS))
         self._ready(link)
         self._show("ready")
@@ -136,7 +135,7 @@ class Connection:
         if self._timer:
             self._timer.cancel()
         loop = asyncio.get_running_loop()
-        if self._due is None or self._due.done():
+        if self._due.done():
             self._due = loop.create_future()
         self._timer = loop.call_later(seconds, _settle, self._due)
 

@@ -184,14 +184,20 @@ class Streams:
 
     async def leave(self, stream: Stream) -> None:
         """Follow it no more."""
-        if self._streams.get(stream.name) is not stream:
+        if not self.forget(stream):
             return
-        del self._streams[stream.name]
         link = self.link()
         if link is not None:
             # A courtesy: a closed socket has done it already.
             with suppress(ConnectionLost, Refused):
                 await link.request("unsub", {"s": stream.name})
+
+    def forget(self, stream: Stream) -> bool:
+        """Hand nothing more on to it; False where that was so already."""
+        known = self._streams.get(stream.name) is stream
+        if known:
+            del self._streams[stream.name]
+        return known
 
     def resume(self) -> None:
         """There is a new socket: ask for everything from where we stand."""

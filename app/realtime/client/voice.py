@@ -107,6 +107,7 @@ class Place(AsyncIterator[VoiceEvent | Roster]):
         self._link: Link | None = None  # where our seat is
         self._stream = _RoomStream(self, f"voice:{conversation}", streams)
         self._resuming = asyncio.Lock()
+        self._going = False
 
     async def join(self, *, muted: bool) -> None:
         """Take the place; asked again after a loss, it is the same place."""
@@ -121,21 +122,34 @@ class Place(AsyncIterator[VoiceEvent | Roster]):
             "signature": signature,
             "muted": muted,
         }
-        await self._client.insist("voice.join", d, answered=self._placed)
+        try:
+            await self._client.insist("voice.join", d, answered=self._placed)
+        except BaseException:
+            self._streams.forget(self._stream)
+            raise
         self._client.background(self._renew())
         if (link := self._client.link) and link is not self._link:
             self._client.background(self._resume(link))
 
     async def leave(self) -> None:
         """Give the place up."""
-        if self.reason is None:
-            try:
-                await self._client.insist("voice.leave", {"pid": self.pid, "gen": self.gen})
-            except Refused as refused:
-                if refused.code not in _GONE:
-                    raise
-            self._left("left")
+        self._going = True
+        async with self._resuming:
+            # A resumption whose reply was lost may have made it the next one.
+            for gen in (self.gen, self.gen + 1):
+                if self.reason is None and await self._leave(gen):
+                    break
+        self._left("left")
         await self._streams.leave(self._stream)
+
+    async def _leave(self, gen: int) -> bool:
+        try:
+            await self._client.insist("voice.leave", {"pid": self.pid, "gen": gen})
+        except Refused as refused:
+            if refused.code not in _GONE:
+                raise
+            return False
+        return True
 
     async def signal(self, signal: VoiceSignalData) -> None:
         """Send once what a negotiation says; it may be lost, as the peer may be gone."""
@@ -208,7 +222,7 @@ class Place(AsyncIterator[VoiceEvent | Roster]):
                 # The same again, should the reply be lost: each signing gives another one.
                 "signature": self._signature(gen),
             }
-            while self._client.link is link and self.reason is None:
+            while self._client.link is link and self.reason is None and not self._going:
                 try:
                     await link.request("voice.resume", d, answered=partial(self._placed, link))
                 except ConnectionLost:

@@ -190,6 +190,35 @@ def test_who_learns_that_the_place_is_gone_has_left_and_asks_no_more(by: str) ->
     joined(voice, work)
 
 
+def test_who_leaves_while_the_socket_goes_has_left_whatever_the_server_knew_of_the_resumption() -> (
+    None
+):
+    voice = Voice("ok", "cut after")
+    left: list[int] = []
+
+    def rule(wire: Wire, command: dict[str, Any]) -> bool:
+        if command["op"] != "voice.leave":
+            return voice.rule(wire, command)
+        left.append(command["d"]["gen"])
+        if command["d"]["gen"] == voice.gen:
+            wire.push({"id": command["id"], "ok": {}})
+        else:
+            refuse(wire, command["id"], Code.STALE_GENERATION)
+        return True
+
+    voice.gateway.rule = rule
+
+    async def work(client: Client, place: Place) -> None:
+        voice.gateway.live[0].cut()
+        while not voice.ops("voice.resume"):
+            await asyncio.sleep(0.01)
+        await place.leave()
+        assert (left, place.reason) == ([1, 2], "left")
+        assert len(voice.ops("voice.resume")) == 1
+
+    joined(voice, work)
+
+
 def test_the_lease_is_renewed_every_five_seconds_in_the_present_generation() -> None:
     voice = Voice()
 
