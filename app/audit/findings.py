@@ -85,24 +85,19 @@ class Problem(Generic[AnyFault]):
 
 
 @dataclass(slots=True)
-class Report:
-    """What was verified of one organization's log, and everything that is wrong with it."""
+class Findings(Generic[AnyFault]):
+    """Everything that is wrong with what was examined of one organization."""
 
     organization: UUID
-    size: int = 0
-    checkpoints: int = 0
-    waiting: int = 0
     found: int = 0
-    problems: list[Problem[Fault]] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)
-    """Anchors that could not be asked, and why: nothing was compared with what they keep."""
+    problems: list[Problem[AnyFault]] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
         return self.found == 0
 
-    def add(self, fault: Fault, place: str, message: str) -> None:
+    def add(self, fault: AnyFault, place: str, message: str) -> None:
         self.found += 1
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append(Problem(fault, place, message))
@@ -111,11 +106,26 @@ class Report:
         return {
             "organization": str(self.organization),
             "ok": self.ok,
+            "found": self.found,
+            "problems": [problem.document() for problem in self.problems],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(slots=True)
+class Report(Findings[Fault]):
+    """What was verified of one organization's log, and everything that is wrong with it."""
+
+    size: int = 0
+    checkpoints: int = 0
+    waiting: int = 0
+    unread: list[str] = field(default_factory=list)
+    """Anchors that could not be asked, and why: nothing was compared with what they keep."""
+
+    def document(self) -> dict[str, object]:
+        return Findings.document(self) | {
             "size": self.size,
             "checkpoints": self.checkpoints,
             "waiting": self.waiting,
-            "found": self.found,
-            "problems": [problem.document() for problem in self.problems],
             "unread": self.unread,
-            "seconds": round(self.seconds, 3),
         }

@@ -1,11 +1,9 @@
 """What a comparison of the database with its trail can find; alerts rely on the codes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
-from uuid import UUID
 
-from app.audit.findings import MOST_PROBLEMS, Problem
+from app.audit.findings import Findings
 
 
 class Fault(StrEnum):
@@ -34,32 +32,12 @@ class Fault(StrEnum):
 
 
 @dataclass(slots=True)
-class Comparison:
+class Comparison(Findings[Fault]):
     """What was compared, and everything that differs. `erased` texts had their key destroyed."""
 
-    organization: UUID
     versions: int = 0
     erased: int = 0
-    found: int = 0
-    problems: list[Problem[Fault]] = field(default_factory=list)
-    seconds: float = 0.0
 
-    @property
-    def ok(self) -> bool:
-        return self.found == 0
-
-    def add(self, fault: Fault, place: str, message: str) -> None:
-        self.found += 1
-        if len(self.problems) < MOST_PROBLEMS:
-            self.problems.append(Problem(fault, place, message))
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "organization": str(self.organization),
-            "ok": self.ok,
-            "versions": self.versions,
-            "erased": self.erased,
-            "found": self.found,
-            "problems": [problem.document() for problem in self.problems],
-            "seconds": round(self.seconds, 3),
-        }
+    def document(self) -> dict[str, object]:
+        told = {"versions": self.versions, "erased": self.erased}
+        return Findings.document(self) | told
