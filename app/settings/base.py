@@ -131,6 +131,7 @@ if TURN_URLS:
     TURN_SECRET = env.required("TURN_SECRET", turn_secret, why="coturn's static-auth-secret")
 # For calls that a mesh cannot carry: docs/voice.md. Without it they end at a mesh's size.
 LIVEKIT_URL = env.optional("LIVEKIT_URL", livekit_url, default="")
+VOICE_SFU_CAPACITY = env.optional("VOICE_SFU_CAPACITY", natural, default=50)
 LIVEKIT_API_KEY = LIVEKIT_API_SECRET = ""
 if LIVEKIT_URL:
     LIVEKIT_API_KEY = env.required("LIVEKIT_API_KEY", str, why="LIVEKIT_URL needs it")
@@ -300,6 +301,7 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-accounts": {"task": "accounts.tidy", "schedule": 3600},
     "tidy-attachments": {"task": "chat.tidy_attachments", "schedule": 3600},
     "work-on-search-indexes": {"task": "chat.work_on_search_indexes", "schedule": 60},
+    "tidy-sfu": {"task": "voice.tidy_all_sfu", "schedule": 30, "options": {"expires": 30}},
     "sweep-voice-rooms": {"task": "voice.sweep", "schedule": 5, "options": {"expires": 5}},
     "prune-streams": {"task": "realtime.prune", "schedule": 3600},
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 from uuid import UUID
 
@@ -29,7 +30,7 @@ class RoomView:
     """Who is in a room at `position` of its stream, and the call that is on, if one is."""
 
     conversation: UUID
-    call: UUID | None
+    on: Call | None
     places: list[Place]
     position: Position
     host: bool
@@ -57,12 +58,34 @@ def room_of(stay: Membership) -> RoomView:
     there = [place_of(row) for row in found.order_by("joined_at", "pid")]
     return RoomView(
         stay.conversation_id,
-        call.pk if call else None,
+        call,
         there,
         position,
         is_host(stay),
         notices(stay.conversation.organization_id, stay.conversation_id),
     )
+
+
+def call_on(conversation: UUID) -> Call | None:
+    """For services: the call that is on in the conversation's room."""
+    return Call.objects.filter(conversation=conversation, ended_at=None).first()
+
+
+def size(conversation: UUID) -> int:
+    """For services: how many are in the conversation's room."""
+    return Participant.objects.filter(conversation=conversation, left_at=None).count()
+
+
+def places_in(call: UUID) -> set[str]:
+    """For services: the pids of those who are in the call now."""
+    found = Participant.objects.filter(call=call, left_at=None).values_list("pid", flat=True)
+    return {str(pid) for pid in found}
+
+
+def calls_at_the_sfu(since: datetime) -> list[UUID]:
+    """For services: calls whose members were given tokens, on now or ended after `since`."""
+    recent = Q(ended_at=None) | Q(ended_at__gte=since)
+    return list(Call.objects.filter(recent, sfu_at__isnull=False).values_list("pk", flat=True))
 
 
 def notices(organization: UUID, conversation: UUID) -> list[Notice]:

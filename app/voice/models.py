@@ -50,6 +50,8 @@ class Call(models.Model):
     notice = models.JSONField(default=list)
     """What everybody in the call was told last: see `protocol.Notice`."""
     media = models.CharField(max_length=8, choices=Media, default=Media.MESH)
+    sfu_at = models.DateTimeField(null=True)
+    """Since when members may have tokens for the server's room."""
 
     class Meta:
         db_table = "voice_call"

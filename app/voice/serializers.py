@@ -53,7 +53,7 @@ class RoomOut(serializers.Serializer[Any]):
 
     def to_representation(self, view: RoomView) -> dict[str, Any]:
         return {
-            "call": str(view.call) if view.call else None,
+            "call": str(view.on.pk) if view.on else None,
             "participants": [msgspec.to_builtins(rooms.participant(one)) for one in view.places],
             "position": view.position._asdict(),
             "capacity": limits().capacity,

@@ -83,6 +83,8 @@ API = [
     Row("POST", "api/conversations/<uuid:conversation>/read", HIDDEN, {"offset": 1}),
     Row("GET", "api/conversations/<uuid:conversation>/voice", HIDDEN),
     Row("GET", "api/conversations/<uuid:conversation>/calls", HIDDEN),
+    # For the SFU alone, by its signature, and where there is one: tests/voice/sfu shows it.
+    Row("POST", "api/voice/sfu/webhook", (404,) * 7),
     Row("GET", "api/calls/policy", SIGNED_IN),
     Row("PUT", "api/calls/policy", ADMINISTRATORS, {"recording": True, "monitoring": False}),
     Row("GET", "api/messages/<uuid:message>", HIDDEN),

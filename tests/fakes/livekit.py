@@ -32,7 +32,7 @@ from tests.fakes.faults import Fault, Faults
 
 _TWIRP = {"unauthenticated": 401, "permission_denied": 403, "not_found": 404, "bad_route": 404,
           "invalid_argument": 400, "malformed": 400, "internal": 500}  # fmt: skip
-_METHODS = {"RemoveParticipant", "GetParticipant", "MutePublishedTrack"}
+_METHODS = {"ListParticipants", "RemoveParticipant", "GetParticipant", "MutePublishedTrack"}
 
 
 class Refused(Exception):
@@ -156,6 +156,9 @@ class LiveKitServer:
 
     def _about_participant(self, method: str, body: dict[str, Any]) -> dict[str, Any]:
         room = self.rooms.get(body["room"])
+        if method == "ListParticipants":
+            there = room.participants if room else {}
+            return {"participants": [{"sid": "PA_x", "identity": one} for one in there]}
         identity = body["identity"]
         if room is None or identity not in room.participants:
             raise Refused("not_found")

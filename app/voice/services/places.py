@@ -10,13 +10,15 @@ from django.utils import timezone
 from app.accounts.models import User
 from app.accounts.permissions import Permission, require
 from app.audit.leaves import timestamp
+from app.chat import access as chat
 from app.chat.models import Membership
 from app.errors import Conflict, NotFound, StaleGeneration
 from app.realtime import protocol
 from app.realtime.services import voice_stream
 from app.voice import access, leases, rooms, turn
 from app.voice.lifetimes import Holder
-from app.voice.rooms import Identity, Place
+from app.voice.rooms import Identity, Limits, Place
+from app.voice.services.handover import admission, limits_for
 from app.voice.services.writing import Writer, limits, lock
 
 _ATTEMPTS = 5
@@ -31,16 +33,21 @@ def join(*, user: User, session: str, wanted: protocol.VoiceJoinData) -> protoco
     nothing. Raises NotFound, RoomFull, StaleGeneration, Conflict.
     """
     require(user, Permission.CALLS_JOIN)
+    conversation = UUID(wanted.conversation)
+    chat.membership(user, conversation)
+    allowed = limits_for(conversation)
     for _ in range(_ATTEMPTS):
         try:
             with transaction.atomic():
-                return _join(user, session, wanted)
+                return _join(user, session, wanted, allowed)
         except (_Again, IntegrityError):
             continue  # the same device, or the same pid, was taken elsewhere at this moment
     raise Conflict
 
 
-def _join(user: User, session: str, wanted: protocol.VoiceJoinData) -> protocol.VoicePlace:
+def _join(
+    user: User, session: str, wanted: protocol.VoiceJoinData, allowed: Limits
+) -> protocol.VoicePlace:
     conversation, device = UUID(wanted.conversation), UUID(wanted.device)
     stay = access.stay_kept(user, conversation)
     touched = {conversation, *access.rooms_of(user, device)}
@@ -58,7 +65,7 @@ def _join(user: User, session: str, wanted: protocol.VoiceJoinData) -> protocol.
         muted=wanted.muted,
     )
     house = access.house(touched, place.pid)
-    Writer(user.organization_id, user.actor, now).write(rooms.join(house, place, limits()))
+    Writer(user.organization_id, user.actor, now).write(rooms.join(house, place, allowed))
     return _granted(stay, Holder(place.pid, 1, user.pk, session))
 
 
@@ -101,7 +108,9 @@ def ice(*, user: User, pid: UUID, gen: int) -> protocol.Ice:
     row = access.own(user, pid)
     if row.left_at is not None or row.gen != gen:
         raise StaleGeneration
-    return _ice(pid)
+    given = _ice(pid)
+    given.sfu = admission(row.call, pid, ready=True)
+    return given
 
 
 def _ice(pid: UUID) -> protocol.Ice:
@@ -118,11 +127,11 @@ def _granted(stay: Membership, holder: Holder) -> protocol.VoicePlace:
     """Grant the lease, still under the lock, and say where one is now."""
     leases.grant([holder])
     view = access.room_of(stay)
-    if view.call is None or not any(place.pid == holder.pid for place in view.places):
+    if view.on is None or not any(place.pid == holder.pid for place in view.places):
         raise NotFound
     return protocol.VoicePlace(
         conversation=str(view.conversation),
-        call=str(view.call),
+        call=str(view.on.pk),
         pid=str(holder.pid),
         gen=holder.gen,
         s=voice_stream(view.conversation),
@@ -133,4 +142,5 @@ def _granted(stay: Membership, holder: Holder) -> protocol.VoicePlace:
         capacity=limits().capacity,
         host=view.host,
         notice=view.notice,
+        sfu=admission(view.on, holder.pid),
     )

@@ -102,7 +102,7 @@ class Writer:
     def _hand_over(self, change: rooms.HandedOver) -> bool:
         """Note where media goes from now on; False where it goes there already."""
         call = Call.objects.get(pk=self._call(change.conversation))
-        media = following.media_after(call.media, to_sfu=change.to_sfu, force=change.force)
+        media = following.media_after(to_sfu=change.to_sfu, force=change.force)
         if media == call.media:
             return False
         before, call.media, call.sfu_at = call.media, media, call.sfu_at or self.at

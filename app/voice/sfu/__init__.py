@@ -19,10 +19,10 @@ class BadWebhook(Exception):
 
 
 class Arrival(NamedTuple):
-    """Somebody's media arrived at the server: of which place in which call."""
+    """Somebody's media arrived at the server, under the name that their token has: a `pid`."""
 
     call: UUID
-    pid: UUID
+    identity: str
 
 
 class Sfu(Protocol):
@@ -38,11 +38,14 @@ class Sfu(Protocol):
     def prepare(self, call: UUID, capacity: int) -> None:
         """Have a room ready; that it is done shows that the server answers. Raises SfuFailed."""
 
-    def remove(self, call: UUID, pid: UUID) -> None:
-        """Put a place out; done already is fine. Raises SfuFailed."""
+    def people(self, call: UUID) -> set[str]:
+        """Who is in the room, by the names of their tokens. Raises SfuFailed."""
 
-    def silence(self, call: UUID, pid: UUID) -> None:
-        """Mute a place's microphone; done already is fine. Raises SfuFailed."""
+    def remove(self, call: UUID, identity: str) -> None:
+        """Put somebody out; done already is fine. Raises SfuFailed."""
+
+    def silence(self, call: UUID, identity: str) -> None:
+        """Mute somebody's microphone; done already is fine. Raises SfuFailed."""
 
     def arrival(self, body: bytes, authorization: str) -> Arrival | None:
         """What a webhook tells, None where it is nothing to us. Raises BadWebhook."""

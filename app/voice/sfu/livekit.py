@@ -47,14 +47,18 @@ class LiveKit:
         asked = {"name": str(call), "empty_timeout": _EMPTY_SECONDS, "max_participants": capacity}
         self._ask("CreateRoom", {"roomCreate": True}, asked)
 
-    def remove(self, call: UUID, pid: UUID) -> None:
-        self._ask_room("RemoveParticipant", call, {"identity": str(pid)})
+    def people(self, call: UUID) -> set[str]:
+        found = self._ask_room("ListParticipants", call, {}) or {}
+        return {str(one.get("identity")) for one in found.get("participants", [])}
 
-    def silence(self, call: UUID, pid: UUID) -> None:
-        found = self._ask_room("GetParticipant", call, {"identity": str(pid)}) or {}
+    def remove(self, call: UUID, identity: str) -> None:
+        self._ask_room("RemoveParticipant", call, {"identity": identity})
+
+    def silence(self, call: UUID, identity: str) -> None:
+        found = self._ask_room("GetParticipant", call, {"identity": identity}) or {}
         for track in found.get("tracks", []):
             if track.get("source") == "MICROPHONE" and not track.get("muted"):
-                told = {"identity": str(pid), "track_sid": str(track.get("sid")), "muted": True}
+                told = {"identity": identity, "track_sid": str(track.get("sid")), "muted": True}
                 self._ask_room("MutePublishedTrack", call, told)
 
     def arrival(self, body: bytes, authorization: str) -> Arrival | None:
@@ -126,6 +130,6 @@ def _arrival(body: bytes) -> Arrival | None:
         event = json.loads(body)
         if event["event"] != "participant_joined":
             return None
-        return Arrival(UUID(event["room"]["name"]), UUID(event["participant"]["identity"]))
+        return Arrival(UUID(event["room"]["name"]), str(event["participant"]["identity"]))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return None  # signed, and of a room or a participant that is none of ours
+        return None  # signed, and of a room that is none of ours

@@ -1,0 +1,42 @@
+"""What follows at the SFU from a change of a room, once that is committed: jobs, by ids."""
+
+import logging
+from functools import partial
+from uuid import UUID
+
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+from app.voice import sfu
+from app.voice.models import Call, Media
+
+TIDY = "voice.tidy_sfu"
+SILENCE = "voice.silence"
+logger = logging.getLogger(__name__)
+
+
+def media_after(*, to_sfu: bool, force: bool) -> Media:
+    """Where a call's media goes after a hand-over."""
+    if not to_sfu:
+        return Media.MESH
+    return Media.SFU if force else Media.OFFERED
+
+
+def tidy_afterwards(call: UUID) -> None:
+    """Have whoever has no place in the call put out of the server's room too."""
+    if sfu.configured() and Call.objects.filter(pk=call, sfu_at__isnull=False).exists():
+        transaction.on_commit(partial(_send, TIDY, call))
+
+
+def silence_afterwards(call: UUID, pid: UUID) -> None:
+    """Have them muted at the server too."""
+    if sfu.configured() and Call.objects.filter(pk=call, sfu_at__isnull=False).exists():
+        transaction.on_commit(partial(_send, SILENCE, pid))
+
+
+def _send(job: str, identity: UUID) -> None:
+    try:
+        current_app.send_task(job, args=[str(identity)])
+    except OperationalError:  # the schedule makes up for it
+        logger.warning("sfu_job_not_sent", extra={"job": job})
