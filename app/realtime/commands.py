@@ -104,18 +104,28 @@ class Commands:
                 number = protocol.frame_id(frame)
                 socket.offer(protocol.refusal(number, Code.BAD_REQUEST, str(error)))
             return
-        signal = isinstance(command, protocol.VoiceSignal)
-        if not signal and len(frame) > protocol.MAX_FRAME_BYTES:
+        if isinstance(command, protocol.VoiceSignal):
+            self._signal(socket, command)
+        elif len(frame) > protocol.MAX_FRAME_BYTES:
             socket.too_long()
-        elif not (socket.signals if signal else socket.bucket).take():
-            socket.offer(protocol.refusal(command.id, Code.RATE, RateLimited.default_message))
+        elif not socket.bucket.take():
+            _refuse(socket, command.id, RateLimited())
         else:
             self._begin(socket, command)
 
+    def _signal(self, socket: Socket, command: protocol.VoiceSignal) -> None:
+        if not socket.signals.take():
+            _refuse(socket, command.id, RateLimited())
+            return
+        try:
+            self._hub.signal(socket.seat, command.d)
+        except Exception as error:
+            _refuse(socket, command.id, error)
+            return
+        _answer(socket, command.id, protocol.Nothing())
+
     def _begin(self, socket: Socket, command: protocol.AnyCommand) -> None:
         match command:
-            case protocol.VoiceSignal():
-                self._at_once(socket, command.id, self._hub.signal, socket.seat, command.d)
             case protocol.Ping():
                 _answer(socket, command.id, protocol.Nothing())
             case protocol.Typing():
