@@ -6,6 +6,7 @@ accepting and tells each connection, and the gateway lets go of its sockets in g
 """
 
 import asyncio
+import logging
 import signal
 import sys
 from typing import Any
@@ -59,6 +60,8 @@ class GatewayWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
 
     async def _serve(self) -> None:
         self._config.app = self.wsgi
+        # It tells the address of each socket that it accepts, and an address may be a secret.
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         server = Server(self._config)
         await server.serve(sockets=self.sockets)
         if not server.started:
