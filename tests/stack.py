@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from dev.errors import SetupProblem
 from dev.postgresql import Cluster
 from dev.privileges import reaches
 from dev.redis_server import RedisServer
@@ -58,8 +60,16 @@ class Stack:
     def restart_postgresql(self) -> None:
         """Every connection breaks; it comes back on its port, with all that was committed."""
         assert self._cluster
+        port = self._cluster.port
         self._cluster.stop()
-        self._cluster.start(self._cluster.port)
+        for attempt in range(20):
+            try:
+                self._cluster.start(port)
+                return
+            except SetupProblem:  # somebody's connection may have had the port for a moment
+                if attempt == 19:
+                    raise
+                time.sleep(0.5)
 
     def database(self, name: str = TEST_DATABASE) -> Database:
         self.start_postgresql()

@@ -131,13 +131,17 @@ class Town:
             time.sleep(0.02)
         return max(member.back_at(broken_at) for member in self.members) - broken_at
 
+    def rest(self) -> None:
+        """Nobody writes any more, and all that was written is acknowledged; until `check`."""
+        self.do(self._stop_writing())
+        self.until(lambda: self._under_way == 0, "every send is acknowledged")
+
     def check(self) -> str:
         """Nothing acknowledged is lost, twice or out of order; the rooms are what members see.
 
         Returns how much was compared. Writing rests meanwhile.
         """
-        self._loop.call_soon_threadsafe(self._writing.clear)
-        self.until(lambda: self._under_way == 0, "every send is acknowledged")
+        self.rest()
         name = f"conversation:{self.square.pk}"
         top = StreamRow.objects.get(name=name).top
         self.until(
@@ -207,6 +211,9 @@ class Town:
             assert id_ not in self.acked
             self.acked[id_] = ack
             self._under_way -= 1
+
+    async def _stop_writing(self) -> None:
+        self._writing.clear()
 
     async def _live(self, started: threading.Event, ending: asyncio.Event) -> None:
         async with AsyncExitStack() as clients:
