@@ -276,7 +276,8 @@ def move(
         return []
     if _in(place, to):
         raise Conflict("They are in that room already.")
-    return [*_left(house, place, "moved", by, limits), Summoned(place, to, by)]
+    # The summons first: with the last one who leaves, the call that it belongs to ends.
+    return [Summoned(place, to, by), *_left(house, place, "moved", by, limits)]
 
 
 def expire(house: House, pid: UUID, gen: int, limits: Limits) -> list[Change]:

@@ -1,14 +1,20 @@
 """Rooms over real sockets: what a member says and hears."""
 
+import json
 from typing import Any
 
 import msgspec
 import pytest
+import redis
+from django.conf import settings
+from django.db import connection
 
 from app.accounts.models import User
 from app.chat.models import Conversation
 from app.voice.models import Participant
+from tests.attacks.canary import traces
 from tests.chat.talk import room
+from tests.live import LiveDatabase
 from tests.realtime.speaker import Refused, Speaker, connected
 from tests.server import WebServer
 from tests.voice.room import SIGNATURE, Device, fingerprint
@@ -36,6 +42,31 @@ def test_two_members_meet_signal_and_one_leaves(server: WebServer, alice: User, 
         with pytest.raises(Refused, match="no longer"):
             his.ask("voice.renew", pid=second["pid"], gen=1)
     assert Participant.objects.filter(left_at=None).count() == 1
+
+
+CANARY = "4611731400430051336"
+
+
+def test_what_is_signalled_is_kept_nowhere(
+    server: WebServer, live_db: LiveDatabase, alice: User, bob: User
+) -> None:
+    """Neither the description nor the candidate: not in a table, not in Redis."""
+    ward = room(alice, bob)
+    with connected(server.base_url, alice) as hers, connected(server.base_url, bob) as his:
+        first, second = join(hers, Device(alice), ward), join(his, Device(bob), ward)
+        to = {"to": first["pid"], "gen": 1, "neg": "1.1p"}
+        his.ask("voice.signal", **to, description={"type": "offer", "sdp": f"v=0 {CANARY}"})
+        his.ask("voice.signal", **to, candidate={"candidate": f"candidate:{CANARY}"})
+        assert CANARY in json.dumps([hers.push("voice.signalled"), hers.push("voice.signalled")])
+        his.ask("voice.leave", pid=second["pid"], gen=1)
+    with live_db.acting_as("superuser"), connection.cursor() as cursor:
+        cursor.execute("SELECT database_to_xml(true, false, '')")
+        (rows,) = cursor.fetchone()
+    assert first["pid"] in rows, "looked at something else"
+    assert not traces(rows.encode(), CANARY)
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        dumps = [bytes(client.dump(key) or b"") for key in client.scan_iter()]
+    assert not any(traces(dump, CANARY) for dump in dumps)
 
 
 def test_a_place_waits_for_another_socket_until_its_lease_ends(
