@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app.accounts.models import User
 from app.chat.models import Conversation
 from app.chat.services import start_conversation
 from tests.server import SealerProcess, WebServer
-from tests.web.calls import COUNTING, FAKE_DEVICES
+from tests.web.calls import COUNTING, FAKE_DEVICES, WAIT_MS
 from tests.web.conftest import Visit
 
 
@@ -28,6 +28,7 @@ def theatre(alice: User, bob: User) -> Conversation:
 def chromium(
     ward: Conversation, theatre: Conversation, server: WebServer, sealer: SealerProcess
 ) -> Iterator[Browser]:
+    expect.set_options(timeout=WAIT_MS)  # several pages with sound share a busy machine
     path = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

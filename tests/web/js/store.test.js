@@ -18,6 +18,15 @@ function setUp(list = [conversation('c')]) {
 
 const arrive = (store, offset, author = 'bob', thread = null) => store.arrived('c', { author, offset, at: '2026-11-21T08:00:00Z', thread });
 
+test('who is there is what was told last, and a whole leaves nobody else', () => {
+  const { store } = setUp();
+  store.present({ bob: 'active', olga: 'away' }, true);
+  store.present({ olga: 'offline' }, false);
+  assert.deepEqual([...store.presence.value], [['bob', 'active'], ['olga', 'offline']]);
+  store.present({ eve: 'active' }, true);
+  assert.deepEqual([...store.presence.value], [['eve', 'active']]);
+});
+
 test('what others write is unread; what I write and replies in threads are not', () => {
   const { store } = setUp();
   arrive(store, 11); arrive(store, 12, 'alice'); arrive(store, 13, 'bob', 'some-message');

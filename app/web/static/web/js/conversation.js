@@ -7,6 +7,7 @@ import { Session } from './session.js';
 import { App } from './ui/app.js';
 import { html, render } from './ui/html.js';
 import { followAddress } from './ui/navigation.js';
+import { tellPresence } from './ui/presence.js';
 import { pushToTalk, shortcuts } from './ui/shortcuts.js';
 import { Interface } from './ui/state.js';
 import { effect, untracked } from '../vendor/signals-core.js';
@@ -37,6 +38,7 @@ function listen(app) {
   addEventListener('popstate', () => followAddress(app));
   document.addEventListener('keydown', shortcuts(app));
   pushToTalk(app);
+  tellPresence(app);
   // A best effort: else the place in the call waits for its lease to end.
   addEventListener('pagehide', () => void session.calls.leave());
 }

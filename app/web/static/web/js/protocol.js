@@ -88,6 +88,11 @@ export function userStream(user) {
   return `user:${user}`;
 }
 
+/** @param {string} organization whose people's presence it tells */
+export function presenceStream(organization) {
+  return `presence:${organization}`;
+}
+
 /** @param {string} conversation whose room it is */
 export function voiceStream(conversation) {
   return `voice:${conversation}`;

@@ -8,7 +8,7 @@ import { Connection, systemClock } from './connection.js';
 import { Drafts } from './drafts.js';
 import { newId } from './ids.js';
 import { Outbox } from './outbox.js';
-import { Close, Code, Refused, conversationStream, encode, fits, userStream } from './protocol.js';
+import { Close, Code, Refused, conversationStream, encode, fits, presenceStream, userStream } from './protocol.js';
 import { Store } from './store.js';
 import { Calls } from './voice/calls.js';
 import { Streams } from './streams.js';
@@ -46,6 +46,8 @@ export class Session {
     this.timelines = new Map();
     /** @type {Map<string, number>} read marks that the server does not have yet */
     this.unsentReads = new Map();
+    /** @type {'active' | 'away'} */
+    this.presence = 'active';
     /** @type {Set<string>} */
     this.unloggedBefore = new Set();
     this.connection = new Connection({
@@ -89,6 +91,7 @@ export class Session {
   /** Loads what the page shows first, connects, and sends what is still unsent. */
   async start() {
     this.streams.follow(userStream(this.me.id), null);
+    this.streams.follow(presenceStream(this.me.organization.id), null);
     this.connection.start();
     await this.#loadLists();
     this.outbox.flush();
@@ -185,6 +188,7 @@ export class Session {
     if (state.phase !== 'ready' && state.phase !== 'connecting') {
       this.streams.disconnected();
       this.calls.disconnected();
+      this.store.present({}, true);
     }
     if (state.phase === 'stopped' && this.calls.room.place.value) this.calls.room.over('revoked', null);
     this.link.value = state;
@@ -197,8 +201,16 @@ export class Session {
     if (first && this.timeline(first).status.value === 'error') void this.warm(first);
     this.outbox.flush();
     this.uploads.resume();
+    this.tellPresence(this.presence);
     this.calls.connected();
     for (const [conversation, offset] of this.unsentReads) void this.sendRead(conversation, offset);
+  }
+
+  /** @param {'active' | 'away'} state how the others see this person; the socket's end takes it back */
+  tellPresence(state) {
+    this.presence = state;
+    // Told again with the next connection.
+    if (this.connection.ready) this.connection.request('presence', { state }).catch(() => {});
   }
 
   /** @param {string} conversation @param {number} offset */
@@ -246,6 +258,7 @@ export class Session {
   /** @param {Parley.EventFrame} frame */
   #happened(frame) {
     if (frame.s === userStream(this.me.id)) return this.#mine(frame);
+    if (frame.t === 'presence') return this.store.present(frame.d.users, frame.d.whole);
     if (frame.s.startsWith('voice:')) return this.calls.happened(frame);
     const id = frame.s.slice('conversation:'.length);
     batch(() => {
@@ -294,7 +307,7 @@ export class Session {
   /** The stream cannot be continued: load its state, then go on from there. @param {string} name */
   async #reload(name) {
     try {
-      if (name === userStream(this.me.id)) {
+      if (name === userStream(this.me.id) || name === presenceStream(this.me.organization.id)) {
         this.streams.leave(name);
         this.streams.follow(name, null);
         return;

@@ -21,6 +21,8 @@ export class Store {
     this.people = signal(/** @type {Map<string, Parley.Person>} */ (new Map()));
     this.conversations = signal(/** @type {Map<string, Parley.Conversation>} */ (new Map()));
     this.members = signal(/** @type {Map<string, Parley.Member[]>} */ (new Map()));
+    /** Who is there: what is not known is not shown. */
+    this.presence = signal(/** @type {Map<string, Parley.Presence>} */ (new Map()));
     this.typing = signal(/** @type {Map<string, Map<string, number>>} */ (new Map()));
     /** @type {Map<string, number[]>} others' messages that came since, above the read mark */
     this.arrivals = new Map();
@@ -123,6 +125,11 @@ export class Store {
     this.arrivals.set(id, later);
     const left = Math.max(unread, later.length);
     this.changeConversation(id, { read: offset, unread: left, mentions: left === 0 ? 0 : known.mentions });
+  }
+
+  /** @param {Record<string, Parley.Presence>} users @param {boolean} whole nobody else is there */
+  present(users, whole) {
+    this.presence.value = new Map([...whole ? [] : this.presence.value, ...Object.entries(users)]);
   }
 
   /** @param {string} id @param {string} user */

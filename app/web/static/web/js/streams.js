@@ -154,7 +154,8 @@ export class Streams {
     const stream = this.streams.get(name);
     if (!stream || stream.state !== 'idle') return;
     stream.state = 'asking';
-    const from = stream.position;
+    // A stream in which nothing has happened yet has no epoch to go on from.
+    const from = stream.position?.epoch ? stream.position : null;
     const place = from ? { s: name, e: from.epoch, o: from.offset } : { s: name };
     try {
       this.#answered(name, stream, from, await this.options.request('sub', place));

@@ -4,6 +4,7 @@
 
 declare namespace Parley {
   interface Position { epoch: string; offset: number }
+  type Presence = 'active' | 'away' | 'offline';
   type ConversationKind = 'public' | 'private' | 'direct';
   type NoticeKind = 'hold' | 'monitoring';
 

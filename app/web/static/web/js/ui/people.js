@@ -3,6 +3,7 @@
 import { Avatar, Icon, IconButton, grouped, html, useApp, useEffect, useState } from './html.js';
 import { PaneProblem, PaneWaiting } from './pane-card.js';
 import { go } from './navigation.js';
+import { PresenceDot } from './presence.js';
 import { removeMember, startConversation } from '../commands.js';
 
 /** @param {{conversation: Parley.Conversation}} props */
@@ -40,7 +41,7 @@ function PersonRow({ member, removable, conversation }) {
     const direct = await startConversation(session, { kind: 'direct', members: [member.user] });
     go(app, direct.id);
   });
-  return html`<li class="person"><${Avatar} id=${member.user} name=${name} small />
+  return html`<li class="person"><span class="presence-face"><${Avatar} id=${member.user} name=${name} small /><${PresenceDot} user=${member.user} /></span>
     <span class="grow truncate">${name}${mine && html` <span class="soft">(you)</span>`}</span>
     ${member.role === 'owner' && html`<span class="small soft">owner</span>`}
     ${!mine && conversation.kind !== 'direct' && html`<${IconButton} icon="message-square" label=${`Write to ${name}`} class="button-small person-action" onClick=${() => void write()} />`}

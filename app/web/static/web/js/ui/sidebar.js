@@ -3,6 +3,7 @@
 import { Avatar, Icon, IconButton, grouped, html, useApp } from './html.js';
 import { address, go } from './navigation.js';
 import { OwnMenu } from './own-menu.js';
+import { PresenceDot } from './presence.js';
 
 export function Sidebar() {
   const { session, ui } = useApp();
@@ -73,7 +74,8 @@ export function Sign({ conversation, title }) {
   if (conversation.kind === 'public') return html`<${Icon} name="hash" />`;
   const others = (conversation.people ?? []).filter((id) => id !== session.me.id);
   if (others.length > 1) return html`<${Icon} name="users" />`;
-  return html`<${Avatar} id=${others[0] ?? session.me.id} name=${title} small />`;
+  const one = others[0] ?? session.me.id;
+  return html`<span class="presence-face"><${Avatar} id=${one} name=${title} small /><${PresenceDot} user=${one} /></span>`;
 }
 
 function Waiting() {

@@ -25,9 +25,9 @@ export function VoiceBar() {
   };
   return html`<div class="voice-place"><section class="voice-bar" aria-label="Your call">
     <div class="voice-bar-head"><a class="grow truncate" href=${address(id)} onClick=${open}>${title}</a>
-      ${joining ? html`<span class="small soft">Joining…</span>` : html`<${State} />`}
+      ${joining && html`<span class="small soft">Joining…</span>`}
       ${!joining && html`<${IconButton} icon="settings" label="Sound and devices" class="button-small" onClick=${() => { ui.dialog.value = { name: 'call', conversation: id }; }} />`}</div>
-    ${!joining && html`<${Faces} id=${id} /><${Hint} /><${Buttons} />`}
+    ${!joining && html`<div class="voice-row"><${Faces} id=${id} /><${State} /></div><${Hint} /><${Buttons} />`}
   </section></div>`;
 }
 
@@ -49,11 +49,11 @@ function Faces({ id }) {
   const people = [...calls.view(id)?.roster.values() ?? []];
   const more = people.length - FACES;
   const speaking = calls.room.speaking.value;
-  return html`<button type="button" class="voice-faces" aria-label=${`${people.length} in the call: ${people.map((one) => store.name(one.user)).join(', ')}. Show them`}
+  return html`<button type="button" class="voice-faces"
     onClick=${() => { void session.show(id); ui.showDetail({ view: 'people' }); }}>
     ${people.slice(0, FACES).map((one) => html`<span key=${one.pid} class=${`voice-face ${speaking.has(one.pid) ? 'is-speaking' : ''} ${one.muted ? 'is-muted' : ''}`} title=${store.name(one.user)}>
       <${Avatar} id=${one.user} name=${store.name(one.user)} small />${one.muted && html`<${Icon} name="mic-off" />`}</span>`)}
-    ${more > 0 && html`<span class="small soft">+${more}</span>`}</button>`;
+    ${more > 0 && html`<span class="small soft" aria-hidden="true">+${more}</span>`}<span class="hidden-visually">${people.length} in the call: ${people.map((one) => store.name(one.user)).join(', ')}. Show them</span></button>`;
 }
 
 /** Speaking into a muted microphone is said at once, and stays for a moment to be read. */
