@@ -31,7 +31,7 @@ LOOKED_UP = 4
 """So many words of a query are looked up in the index; the others are compared after opening."""
 DENSE = 1500
 """So many messages may be opened to fill a page, where the newest promise as much."""
-WAVE = 2000
+WAVE = 800
 """About so many keys are asked for at a time, so that a page that is full ends it."""
 
 
