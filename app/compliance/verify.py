@@ -41,6 +41,7 @@ import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any, BinaryIO, NamedTuple
 from uuid import UUID
 
@@ -461,7 +462,7 @@ def read_leaves(package: Package, report: Report | None = None) -> Iterator[byte
     except (KeyError, OSError):
         raise CannotCheck("leaves.txt is missing") from None
     with file:
-        for line in iter(lambda: file.readline(1 << 16), b""):  # a leaf has 160 bytes
+        for line in iter(partial(file.readline, 1 << 16), b""):  # a leaf has 160 bytes
             if line.endswith(b"\n"):
                 yield line[:-1]
                 continue
@@ -851,7 +852,8 @@ class Revisions:
         first = -1 if asked.since else 0
         gaps = self.table.execute(
             "SELECT message, earlier + 1, leaf FROM (SELECT *, LAG(revision, 1, ?) OVER"
-            " (PARTITION BY message ORDER BY revision) AS earlier FROM version)"
+            " (PARTITION BY message ORDER BY revision) AS earlier FROM version"
+            " WHERE message IN (SELECT message FROM version WHERE revision > 1))"
             " WHERE revision > earlier + 1 AND earlier >= 0",
             [first],
         )
