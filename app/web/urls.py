@@ -38,6 +38,7 @@ urlpatterns = [
     path("invitations/<uuid:invitation_id>/revoke", administration.revoke_invitation),
     path("who-may-read", readings.who_may_read),
     path("search-index", searching.search_index),
+    path("call-policy", calls.policy),
     path("officer/search", searching.begin),
     path("officer/search/<uuid:search_id>", searching.found),
     path("trail", officer.trail),

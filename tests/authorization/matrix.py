@@ -185,6 +185,8 @@ PAGES = [
     Row("POST", "people/<uuid:person_id>/enable", page(ADMINISTRATORS_OF_IT)),
     Row("GET", "invitations", page(ADMINISTRATORS)),
     Row("GET", "search-index", page(ADMINISTRATORS)),
+    Row("GET", "call-policy", page(ADMINISTRATORS)),
+    Row("POST", "call-policy", page(ADMINISTRATORS), {"recording": "on"}),
     Row("GET", "officer/search", page(OFFICERS)),
     # Their own searches alone: what another officer looked for is in the trail, not here.
     Row("GET", "officer/search/<uuid:search_id>", page((401, 403, 404, 403, 403, 404, 403))),

@@ -49,7 +49,16 @@ _VERSIONS = (
 )
 _NAMED = "tests/audit/test_verify.py::test_the_verifier_names_what_is_wrong_and_where"
 _TLS = "tests/settings/test_prod.py::test_the_deployment_checks_are_clean"
-_VOICE = "there are no voice rooms yet"
+_SIGNALING = (
+    "tests/realtime/test_gateway.py::test_a_flood_is_held_back",
+    "tests/realtime/test_frames.py::test_any_bytes_are_messages_or_a_violation",
+    "tests/realtime/test_gateway.py::test_a_bad_frame_is_refused_and_the_socket_stays",
+    "tests/realtime/test_rooms.py::test_nobody_can_say_who_they_are_in_a_signal",
+    "tests/realtime/test_rooms.py::test_a_stranger_and_an_old_generation_are_refused",
+    "tests/realtime/test_rooms.py::test_who_left_has_no_seat_and_hears_no_signal",
+    "tests/voice/test_sockets.py::test_what_is_signalled_is_kept_nowhere",
+    "tests/voice/test_calls.py::test_who_is_put_out_is_heard_no_more_and_can_signal_nobody",
+)
 
 CONTROLS = [
     Control(
@@ -303,5 +312,43 @@ CONTROLS = [
         ),
         "no schedule: officers ask for erasures",
     ),
-    Control("OWASP ASVS 5.0 17.1-17.3", "Calls: relays, media encryption, signaling", (), _VOICE),
+    Control(
+        "OWASP ASVS 5.0 17.1",
+        "A TURN server relays nothing into private networks, and for nobody without credentials",
+        (
+            "tests/voice/test_relay.py::test_nothing_is_relayed_into_a_private_network",
+            "tests/voice/test_relay.py::"
+            "test_credentials_that_are_over_forged_or_another_s_open_nothing",
+            "tests/voice/test_calls.py::test_two_hear_each_other_through_the_relay_alone",
+        ),
+    ),
+    Control(
+        "OWASP ASVS 5.0 17.2",
+        "Media is encrypted, between those whom one means to talk with",
+        (
+            "tests/voice/test_calls.py::test_who_announces_another_certificate_is_not_connected",
+            "tests/voice/test_calls.py::test_who_cannot_sign_for_the_certificate_is_not_connected",
+            "tests/voice/sfu/test_livekit.py::"
+            "test_a_token_opens_one_call_for_one_place_for_ten_minutes",
+        ),
+        "through an SFU, media is encrypted to the SFU, not beyond it",
+    ),
+    Control(
+        "OWASP ASVS 5.0 17.3",
+        "Signaling stands floods and malformed frames, and reaches nobody that it may not",
+        _SIGNALING,
+    ),
+    Control(
+        "SEC 17a-4(f), calls",
+        "Who talked with whom is recorded, complete, and deleted by nobody",
+        (
+            "tests/compliance/test_calls.py::"
+            "test_an_export_has_every_event_of_calls_and_an_outsider_can_tell",
+            "tests/compliance/test_calls.py::test_a_changed_record_of_a_call_is_named",
+            "tests/compliance/test_calls.py::"
+            "test_nobody_deletes_or_changes_a_record_of_a_call_held_or_not",
+            "tests/voice/test_telling.py::test_who_is_in_a_call_is_told_when_the_policy_changes",
+        ),
+        "what is said in a call is kept nowhere",
+    ),
 ]

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 PAGES = {
     "alice": ["/who-may-read", "/settings", "/no-such-page", "/trail"],
-    "ada": ["/people", "/people/{bob}", "/invitations", "/search-index"],
+    "ada": ["/people", "/people/{bob}", "/invitations", "/search-index", "/call-policy"],
     "olga": ["/trail", "/trail?entry=1#entry", "/exports", "/exports/new", "/exports/{export}"],
     "oscar": [
         "/conversations",

@@ -4,6 +4,7 @@ from django.test import Client
 
 from app.accounts.models import User
 from app.audit.models import Entry
+from tests.cast import sign_in_browser
 from tests.compliance.conftest import Ward, ward
 from tests.voice.history import talked
 from tests.voice.room import Device
@@ -58,6 +59,18 @@ def test_filters_narrow_and_a_wrong_one_shows_nothing(
     assert wrong.status_code == 400
     assert link not in text_of(wrong)
     assert page.get("/calls", {"before": "x"}).status_code == 404
+
+
+def test_an_administrator_says_what_is_done_with_calls(ada: User, page: Client) -> None:
+    client = sign_in_browser(Client(), ada)
+    shown = text_of(client.get("/call-policy"))
+    assert "checked" not in shown
+    saved = client.post("/call-policy", {"recording": "on"}, follow=True)
+    assert 'name="recording" checked' in text_of(saved)
+    assert 'name="monitoring">' in text_of(saved)
+    (entry,) = Entry.objects.filter(action_name="organization:call_policy_changed")
+    assert entry.document["after"] == {"recording": True, "monitoring": False}
+    assert page.get("/call-policy").status_code == 403
 
 
 def test_an_unknown_call_is_not_found(page: Client, ward: Ward) -> None:

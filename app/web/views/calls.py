@@ -6,9 +6,11 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
+from django.views.decorators.http import require_http_methods
 
 from app.accounts import access as accounts
 from app.accounts.models import User
@@ -18,6 +20,8 @@ from app.audit.services import Entry
 from app.compliance import services
 from app.compliance.access.calls import CallFilter, CallPage
 from app.errors import NotFound
+from app.voice import access as rooms
+from app.voice import services as voice
 from app.voice.models import Call, Connection, Participant
 from app.web.officer_forms import CallsForm
 from app.web.trail_words import Names, action_in_words
@@ -72,6 +76,18 @@ def call(request: HttpRequest, user: User, call_id: UUID) -> HttpResponse:
         "events": [_event(entry, names, of_place) for entry in found.events],
     }
     return render(request, "web/call.html", shown)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page(requires=Permission.SETTINGS_MANAGE)
+def policy(request: HttpRequest, user: User) -> HttpResponse:
+    """What the organization does with calls: everybody in one is told."""
+    if request.method == "POST":
+        chosen = {name: name in request.POST for name in ("recording", "monitoring")}
+        voice.set_policy(by=user, **chosen)
+        messages.success(request, "Saved. Whoever is in a call has been told.")
+        return HttpResponseRedirect("/call-policy")
+    return render(request, "web/call_policy.html", {"policy": rooms.policy(user)})
 
 
 def _id_in(request: HttpRequest, name: str) -> UUID | None:
