@@ -3,7 +3,7 @@
 PostgreSQL is the truth about who is there; what is lost here is granted anew. One hash holds
 for each pid `gen|until (ms)|user|session`. Nothing in it expires by itself, so that "ended"
 and "lost" are told apart. `grant` and `drop` are called while the participant's row is locked
-(docs/decisions/0016-leases-are-in-redis.md): then a lease that runs belongs to somebody who is there.
+(docs/decisions/0016-leases-are-in-redis.md): then whoever has a running lease is there.
 """
 
 import logging
