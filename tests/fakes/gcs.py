@@ -15,10 +15,8 @@ Say with a fault's path or method which request it means: the client also asks f
 the background, once for each client.
 """
 
-import base64
 import email
 import email.policy
-import hashlib
 import io
 import json
 import re
@@ -28,55 +26,20 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import google_crc32c
-
 from tests.fakes.faults import Fault, Faults
+from tests.fakes.gcs_buckets import Buckets, Refused, Stored, check_preconditions
 
 _PIECE = 64 * 1024
 _CHUNK = 256 * 1024  # a resumable upload's pieces, but the last, are multiples of this
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
-
-
-class Refused(Exception):
-    """An error of the API: status, machine-readable reason, message."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.reason = status, reason
-
-
-@dataclass
-class Stored:
-    """An object's current generation; `file` holds its bytes."""
-
-    name: str
-    file: Path
-    size: int
-    crc32c: str
-    md5: str
-    generation: int
-    content_type: str
-    metadata: dict[str, str]
-    created: datetime
-
-
-@dataclass
-class Bucket:
-    name: str
-    retention: timedelta | None = None
-    locked: bool = False
-    objects: dict[str, Stored] = field(default_factory=dict)
-
-    def kept_until(self, stored: Stored) -> datetime | None:
-        return stored.created + self.retention if self.retention else None
 
 
 @dataclass
@@ -90,16 +53,13 @@ class Session:
     size: int = 0
 
 
-class GcsServer:
+class GcsServer(Buckets):
     """The service; its state is `buckets`, its mishaps are `faults`."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.lock = threading.RLock()
-        self.buckets: dict[str, Bucket] = {}
+        super().__init__(folder)
         self.sessions: dict[str, Session] = {}
         self.faults = Faults()
-        self._generation = 1_700_000_000_000_000
         self._http = _Listener(self)
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
@@ -116,119 +76,6 @@ class GcsServer:
                 server._http.shutdown()
                 server._http.server_close()
                 thread.join()
-
-    def make_bucket(
-        self, name: str, *, retention: timedelta | None = None, locked: bool = False
-    ) -> Bucket:
-        with self.lock:
-            bucket = self.buckets[name] = Bucket(name, retention, locked)
-            return bucket
-
-    def read(self, bucket: str, name: str) -> bytes:
-        """What is stored, past all faults."""
-        return self.buckets[bucket].objects[name].file.read_bytes()
-
-    def new_file(self) -> Path:
-        return self.folder / secrets.token_hex(8)
-
-    def bucket(self, name: str) -> Bucket:
-        if name not in self.buckets:
-            raise Refused(404, "notFound", "The specified bucket does not exist.")
-        return self.buckets[name]
-
-    def stored(self, bucket: str, name: str) -> Stored:
-        found = self.bucket(bucket).objects.get(name)
-        if found is None:
-            raise Refused(404, "notFound", f"No such object: {bucket}/{name}")
-        return found
-
-    def store(
-        self, bucket_name: str, query: dict[str, str], resource: dict[str, Any], file: Path
-    ) -> Stored:
-        """Make `file` the object's next generation. Raises Refused; the file is then gone."""
-        name = query.get("name") or resource.get("name", "")
-        crc32c, md5, size = _digests(file)
-        try:
-            if not name:
-                raise Refused(400, "required", "Required")
-            for key, found in (("crc32c", crc32c), ("md5Hash", md5)):
-                if resource.get(key, found) != found:
-                    raise Refused(400, "invalid", f"Provided {key} doesn't match calculated one.")
-            with self.lock:
-                bucket = self.bucket(bucket_name)
-                old = bucket.objects.get(name)
-                _check_preconditions(query, old)
-                if old:
-                    self._check_retention(bucket, old)
-                self._generation += 1
-                stored = Stored(
-                    name, file, size, crc32c, md5, self._generation,
-                    resource.get("contentType", "application/octet-stream"),
-                    resource.get("metadata", {}), datetime.now(UTC),
-                )  # fmt: skip
-                bucket.objects[name] = stored
-                if old:
-                    old.file.unlink()
-                return stored
-        except Refused:
-            file.unlink()
-            raise
-
-    def delete(self, bucket_name: str, name: str, query: dict[str, str]) -> None:
-        with self.lock:
-            stored = self.stored(bucket_name, name)
-            _check_preconditions(query, stored)
-            self._check_retention(self.bucket(bucket_name), stored)
-            del self.buckets[bucket_name].objects[name]
-            stored.file.unlink()
-
-    def _check_retention(self, bucket: Bucket, stored: Stored) -> None:
-        until = bucket.kept_until(stored)
-        if until and until > datetime.now(UTC):
-            raise Refused(
-                403,
-                "retentionPolicyNotMet",
-                f"Object '{bucket.name}/{stored.name}' is subject to bucket's retention policy "
-                f"or object retention and cannot be deleted or overwritten until {until:%FT%TZ}",
-            )
-
-    def object_resource(self, bucket_name: str, stored: Stored) -> dict[str, Any]:
-        until = self.bucket(bucket_name).kept_until(stored)
-        resource = {
-            "kind": "storage#object",
-            "id": f"{bucket_name}/{stored.name}/{stored.generation}",
-            "name": stored.name,
-            "bucket": bucket_name,
-            "generation": str(stored.generation),
-            "metageneration": "1",
-            "contentType": stored.content_type,
-            "size": str(stored.size),
-            "crc32c": stored.crc32c,
-            "md5Hash": stored.md5,
-            "etag": f"g{stored.generation}",
-            "metadata": stored.metadata,
-            "timeCreated": _time(stored.created),
-            "updated": _time(stored.created),
-            "storageClass": "STANDARD",
-        }
-        return resource | ({"retentionExpirationTime": _time(until)} if until else {})
-
-    def bucket_resource(self, bucket: Bucket) -> dict[str, Any]:
-        resource: dict[str, Any] = {
-            "kind": "storage#bucket",
-            "id": bucket.name,
-            "name": bucket.name,
-            "metageneration": "1",
-            "location": "US",
-            "storageClass": "STANDARD",
-        }
-        if bucket.retention:
-            resource["retentionPolicy"] = {
-                "retentionPeriod": str(int(bucket.retention.total_seconds())),
-                "effectiveTime": _time(datetime.now(UTC)),
-                "isLocked": bucket.locked,
-            }
-        return resource
 
 
 class _Listener(ThreadingHTTPServer):
@@ -318,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.object_download(bucket, name)
             return
         stored = self.gcs.stored(bucket, name)
-        _check_preconditions(self.query, stored)
+        check_preconditions(self.query, stored)
         self._json(200, self.gcs.object_resource(bucket, stored))
 
     def object_delete(self, bucket: str, name: str) -> None:
@@ -328,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
     def object_download(self, bucket: str, name: str) -> None:
         with self.gcs.lock:
             stored = self.gcs.stored(bucket, name)
-            _check_preconditions(self.query, stored)
+            check_preconditions(self.query, stored)
             content = stored.file.open("rb")  # before anybody replaces it
         with content:
             start, end, status = 0, stored.size, 200
@@ -502,34 +349,6 @@ _ROUTES = (
 )
 
 
-def _check_preconditions(query: dict[str, str], found: Stored | None) -> None:
-    """`ifGenerationMatch=0` means: only if there is none. Raises Refused (412)."""
-    generation = found.generation if found else 0
-    wanted = query.get("ifGenerationMatch")
-    unwanted = query.get("ifGenerationNotMatch")
-    if (wanted is not None and int(wanted) != generation) or (
-        unwanted is not None and int(unwanted) == generation
-    ):
-        message = "At least one of the pre-conditions you specified did not hold."
-        raise Refused(412, "conditionNotMet", message)
-
-
-def _digests(file: Path) -> tuple[str, str, int]:
-    """CRC32C and MD5 in base64, and the size."""
-    crc: Any = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
-    md5, size = hashlib.md5(usedforsecurity=False), 0
-    with file.open("rb") as content:
-        while piece := content.read(_PIECE):
-            crc.update(piece)
-            md5.update(piece)
-            size += len(piece)
-    return base64.b64encode(crc.digest()).decode(), base64.b64encode(md5.digest()).decode(), size
-
-
 def _error(refused: Refused) -> dict[str, Any]:
     told = {"message": str(refused), "domain": "global", "reason": refused.reason}
     return {"error": {"code": refused.status, "message": str(refused), "errors": [told]}}
-
-
-def _time(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
