@@ -31,7 +31,7 @@ from app.web.views.page import page
 
 _REASONS = {
     "": "is there now",
-    "left": "by themselves",
+    "left": "left by themselves",
     "timeout": "was not heard of any more",
     "kicked": "put out",
     "moved": "went on to another call",
@@ -142,7 +142,9 @@ def _event(entry: Entry, names: Names, of_place: dict[str, str]) -> dict[str, An
     whose = of_place.get(target["id"], "") if target["type"] == "participant" else ""
     actor, words = names.actor(body["actor"]), action_in_words(body["action"])
     if body["action"] == Action.CALL_LEFT:  # its actor may be who put them out
-        actor, words = whose, f"left the call: {_REASONS.get(body['parameters']['reason'])}"
+        reason = body["parameters"]["reason"]
+        actor = whose
+        words = "left the call" if reason == "left" else f"left the call: {_REASONS[reason]}"
     told = "" if whose == actor else whose
     return {"id": entry.pk, "at": entry.at, "actor": actor, "words": words, "whose": told}
 
