@@ -38,11 +38,9 @@ class Target:
     name: str
     servers: list[Server]
     sides: list[Side]
-    seats: list[Seat] = field(default_factory=list)
     turns: dict[int, list[Turn]] = field(default_factory=dict)
 
     async def work(self, window: int) -> None:
-        await renewed(self.seats)
         result = await relay(
             self.sides, partial(used, self.servers), seconds=SECONDS, window=window
         )
@@ -68,21 +66,23 @@ def measure(scale: float) -> Iterator[Figure]:
             Target("PeerJS", [peerjs], runner.run(_pairs(_peerjs_side, peerjs.port))),
             Target("Parley through Redis", [here, there], []),
         ]
+        everyone: list[Seat] = []
         for target, some in ((targets[1], calls[:CALLS]), (targets[3], calls[CALLS:])):
             ports = [server.port for server in target.servers]
-            for at in range(0, CALLS, 10):  # a ticket is good for half a minute
+            for at in range(0, CALLS, 5):  # a ticket is good for half a minute
                 rooms: list[Room] = [
                     (conversation, [(person, cast.ticket(person)) for person in people])
-                    for conversation, people in some[at : at + 10]
+                    for conversation, people in some[at : at + 5]
                 ]
                 seats = runner.run(seated(rooms, ports, Seat))
                 target.sides += paired(seats)
-                target.seats += [seat for call in seats for seat in call]
-                runner.run(renewed([seat for each in targets for seat in each.seats]))
+                everyone += [seat for call in seats for seat in call]
+                runner.run(renewed(everyone))
         for window in WINDOWS:
             # The first turn of each is not counted: node compiles what runs often as it runs.
             for _ in range(1 + max(1, round(ROUNDS * scale))):
                 for target in targets:
+                    runner.run(renewed(everyone))
                     runner.run(target.work(window))
     for window, shape in WINDOWS.items():
         yield from _figures([target.turns[window][1:] for target in targets], targets, shape)
