@@ -19,9 +19,15 @@ from app.realtime.frames import (
 LONGEST = 70_000
 
 
+MASK = b"\x01\x80\xff\x37"  # the same in each process: tests are named after these bytes
+
+
 def sent(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
-    """A frame as another implementation's client sends it: masked."""
-    return Frame(Theirs(opcode), payload, fin=fin).serialize(mask=True)
+    """A frame as another implementation makes it, masked as a client's."""
+    whole = Frame(Theirs(opcode), payload, fin=fin).serialize(mask=False)
+    header = whole[: len(whole) - len(payload)]
+    masked = bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
+    return bytes((header[0], header[1] | 0x80)) + header[2:] + MASK + masked
 
 
 def read(data: bytes, longest: int = LONGEST) -> tuple[list[tuple[int, bytes]], Violation]:
