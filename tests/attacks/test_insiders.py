@@ -17,6 +17,7 @@ from app.accounts.models import Session, SessionKind, User
 from app.accounts.services import issue_tokens, refresh, sign_in, sign_out
 from app.accounts.tokens import SessionRefreshToken
 from app.chat import access
+from app.chat.access import memberships
 from app.chat.services import remove_member
 from app.compliance import verify
 from app.compliance.models import ExportRequest, State
@@ -56,7 +57,7 @@ def test_if_former_members_counted_they_would_read_on(alice: User, mallory: User
     talk = room(alice, mallory)
     say(alice, talk, "Mallory is leaving.")
     remove_member(by=alice, conversation_id=talk.pk, user_id=mallory.pk)
-    with patch.object(access, "_present", lambda found: found):
+    with patch.object(memberships, "present", lambda found: found):
         said = [view.body for view in access.timeline(mallory, talk.pk).messages]
         assert said == ["Mallory is leaving."]
         assert access.may_listen([(mallory, talk.pk)])
