@@ -3,9 +3,10 @@
 import base64
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -70,6 +71,17 @@ class Gateway(WebServer):
     def start(self) -> None:
         with on_core(cores()[0]):
             super().start()
+
+    def _stop(self, how: signal.Signals) -> None:
+        """gunicorn's workers as well: of a manager that is killed they go on without it."""
+        everybody = family(self.pid) if self._process else []
+        if how == signal.SIGKILL:
+            for pid in everybody:
+                os.kill(pid, how)
+        super()._stop(how)
+        for pid in everybody:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 class Peer:
