@@ -22,7 +22,6 @@ from app.voice.models import Call, Participant
 from app.voice.services.writing import lock
 from dev.redis_server import RedisServer
 from tests.chat.talk import room
-from tests.live import LiveDatabase
 from tests.voice.room import Device, reasons, row
 
 pytestmark = pytest.mark.usefixtures("live_db", "lease_server")
@@ -238,10 +237,10 @@ def test_while_redis_is_away_nobody_is_put_out_and_afterwards_all_begin_anew(
     assert row(place).reason == "timeout"
 
 
-def test_what_nobody_renews_is_out_after_one_sweep_however_many_sweep(
-    live_db: LiveDatabase, alice: User
+def test_channels_293_what_nobody_renews_is_out_after_one_sweep_however_many_sweep(
+    alice: User,
 ) -> None:
-    """channels 293: the process that held the socket is gone, any other puts its people out."""
+    """The process that held the socket is gone, any other puts its people out."""
     ward, phone = room(alice), Device(alice)
     sweep()
     place = phone.join(ward)

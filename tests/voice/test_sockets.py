@@ -44,6 +44,28 @@ def test_two_members_meet_signal_and_one_leaves(server: WebServer, alice: User, 
     assert Participant.objects.filter(left_at=None).count() == 1
 
 
+def test_client_sdk_js_561_who_was_away_replays_to_the_snapshot(
+    server: WebServer, alice: User, bob: User
+) -> None:
+    ward, desk = room(alice, bob), Device(bob)
+    with connected(server.base_url, alice) as speaker:
+        place = join(speaker, Device(alice), ward)
+    there = {one["pid"] for one in place["participants"]}
+    desk.leave(desk.join(ward))
+    his = desk.join(ward)
+    with connected(server.base_url, alice) as speaker:
+        assert speaker.sub(place["s"], place["e"], place["o"])["recovered"]
+        for kind in ("voice.joined", "voice.left", "voice.joined"):
+            told = speaker.push(kind)["d"]
+            if kind == "voice.joined":
+                there.add(told["participant"]["pid"])
+            else:
+                there.discard(told["pid"])
+        given = {"fingerprint": fingerprint(2), "signature": SIGNATURE}
+        again = speaker.ask("voice.resume", pid=place["pid"], gen=2, **given)
+    assert there == {one["pid"] for one in again["participants"]} == {place["pid"], his.pid}
+
+
 CANARY = "4611731400430051336"
 
 
