@@ -14,7 +14,7 @@ from tests.web.calls import bar, expect_to_hear, join, statistics
 from tests.web.conftest import Visit
 
 __all__ = ["caller", "chromium", "theatre", "turn"]
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(480)]
 
 
 class CallServer(WebServer):
