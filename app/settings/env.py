@@ -229,7 +229,7 @@ def mail_server(value: str) -> dict[str, Any]:
 
 
 def ice_urls(value: str) -> list[str]:
-    """`stun:host:port` or `turn:host:port?transport=udp`, several separated by commas (RFC 7065)."""
+    """`stun:host:port`, `turn:host:port?transport=udp`, with commas between (RFC 7065)."""
     found = some_words(value)
     if any(not re.fullmatch(r"(stuns?|turns?):[^\s/]+", url) for url in found):
         raise ValueError("not the address of a STUN or TURN server")

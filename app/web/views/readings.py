@@ -11,7 +11,6 @@ from app.accounts import access as accounts
 from app.accounts.models import User
 from app.accounts.permissions import Permission, allows
 from app.compliance import services
-from app.compliance.access import readings
 from app.compliance.access.holds import holds_on
 from app.compliance.access.readings import DisclosedMessage
 from app.compliance.access.told import looks
