@@ -25,6 +25,7 @@ ALLOWED = {
     Permission.CONVERSATIONS_CREATE: EVERYONE,
     Permission.CONVERSATIONS_JOIN: EVERYONE,
     Permission.MESSAGES_SEND: EVERYONE,
+    Permission.CALLS_JOIN: EVERYONE,
     Permission.TRAIL_READ: {Role.OFFICER},
     Permission.EXPORTS_READ: {Role.OFFICER},
     Permission.EXPORTS_REQUEST: {Role.OFFICER},

@@ -124,6 +124,8 @@ WITHOUT_ENTRY: dict[str, str] = {
     "op unsub": "undoes sub",
     "op read": _POSITION,
     "op typing": "is kept nowhere",
+    "op presence": "is kept nowhere",
+    "op auth.refresh": "the session that the socket goes on under is recorded",
     "op voice.renew": "a sign of life; that it stays away too long is call:left",
     "POST api/voice/sfu/webhook": "puts out at the SFU who is out here; why is call:left",
     "job voice.tidy_sfu": "puts out at the SFU who is out here; why is call:left",
