@@ -131,6 +131,11 @@ class GatewayServer(WebServer):
     def command(self) -> list[str]:
         return gateway_command(sys.executable, self.port)
 
+    def kill(self) -> None:
+        """gunicorn and its processes at once, as when a machine is lost."""
+        os.killpg(self.pid, signal.SIGKILL)
+        super().kill()
+
 
 class SealerProcess(TestedProcess):
     """`manage.py seal`. Ready means started: a test waits for what it seals."""

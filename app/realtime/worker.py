@@ -7,6 +7,7 @@ accepting and tells each connection, and the gateway lets go of its sockets in g
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from typing import Any
@@ -69,3 +70,6 @@ class GatewayWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
 
     async def _notify(self) -> None:
         self.notify()
+        if os.getppid() != self.ppid:
+            # gunicorn was killed, and nobody watches us any more: go, in good order.
+            signal.raise_signal(signal.SIGTERM)

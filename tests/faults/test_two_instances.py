@@ -6,8 +6,6 @@ is told (`-rP`, and in the report); the bound that fails a test is generous, as 
 """
 
 import asyncio
-import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -117,7 +115,6 @@ def test_channels_293_a_killed_instance_leaves_no_ghost_in_a_room_and_loses_noth
     pid = town.do(vanishing(ghost, conversation))
     assert pid in rosters([conversation])[conversation]
     broken_at = time.monotonic()
-    os.killpg(victim.pid, signal.SIGKILL)
     victim.kill()
     seconds = town.connected_again_after(broken_at)
     town.until(lambda: pid not in rosters([conversation])[conversation], "the ghost is gone")

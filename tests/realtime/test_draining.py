@@ -1,9 +1,12 @@
 """daphne 177, channels 922: SIGTERM asks to reconnect, one after the other, then closes."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -109,3 +112,25 @@ def test_a_send_that_is_under_way_at_sigterm_is_answered(
         offsets = [a.reply(number)["offset"] for number in numbers]
         assert len(set(offsets)) == 60
         assert a.close_code() == Close.DRAIN
+
+
+class Watched(GatewayServer):
+    """gunicorn's word is asked for every second."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--timeout", "2"]
+
+
+def test_a_worker_goes_when_gunicorn_was_killed(
+    live_db: LiveDatabase, stack: Stack, alice: User
+) -> None:
+    with Watched.running(live_db, stack.redis, stack) as server:
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
+        worker = Path("/proc") / children.strip()
+        with connected(server.base_url, alice) as a:
+            os.kill(server.pid, signal.SIGKILL)
+            assert a.close_code() == Close.DRAIN
+        until = time.monotonic() + 30
+        while worker.exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not worker.exists()
