@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 POLICY = (
     "microphone=(self), camera=(self), display-capture=(self), fullscreen=(self), "
-    "geolocation=(), payment=(), usb=(), serial=(), bluetooth=()"
+    "geolocation=(), payment=(), usb=(), serial=()"
 )
 """https://www.w3.org/TR/permissions-policy/"""
 
