@@ -62,7 +62,8 @@ def room_of(stay: Membership) -> RoomView:
         there,
         position,
         is_host(stay),
-        notices(stay.conversation.organization_id, stay.conversation_id),
+        # During a call what the room was told, at this position; what is new is told after it.
+        call.notice if call else notices(stay.conversation.organization_id, stay.conversation_id),
     )
 
 
@@ -190,9 +191,15 @@ def living() -> list[Living]:
     return [Living(*row) for row in rows.values_list("pid", "gen", "user_id", "may_stay")]
 
 
-def house(conversations: Iterable[UUID], pid: UUID) -> House:
-    """For services, under the rooms' locks: everybody in these rooms, and `pid` wherever it is."""
+def house(
+    conversations: Iterable[UUID], pid: UUID, *, held_by: tuple[User, UUID] | None = None
+) -> House:
+    """For services, under the rooms' locks: everybody in these rooms, and wherever they are,
+    `pid` and the place that a (user, device) holds."""
     wanted = Q(conversation__in=set(conversations), left_at=None) | Q(pid=pid)
+    if held_by is not None:
+        user, device = held_by
+        wanted |= Q(user=user, device=device, left_at=None)
     return House(place_of(row) for row in Participant.objects.filter(wanted).order_by("joined_at"))
 
 

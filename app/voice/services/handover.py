@@ -29,7 +29,8 @@ def limits_for(conversation: UUID) -> Limits:
 
     Asks the server, so outside of transactions.
     """
-    wide, server, call = limits(), sfu.configured(), access.call_on(conversation)
+    wide, server = limits(), sfu.configured()
+    call = access.call_on(conversation) if server else None
     if server is None or call is None or call.media == Media.SFU:
         return wide
     if access.size(conversation) + 1 < wide.offer or _ready(server, call.pk, wide.capacity):

@@ -52,8 +52,6 @@ def _join(
     stay = access.stay_kept(user, conversation)
     touched = {conversation, *access.rooms_of(user, device)}
     lock(touched)
-    if not access.rooms_of(user, device) <= touched:
-        raise _Again
     now = timezone.now()
     place = Place(
         pid=UUID(wanted.pid),
@@ -64,7 +62,10 @@ def _join(
         at=timestamp(now),
         muted=wanted.muted,
     )
-    house = access.house(touched, place.pid)
+    house = access.house(touched, place.pid, held_by=(user, device))
+    older = house.held_by(user.pk, device)
+    if older is not None and older.conversation not in touched:
+        raise _Again
     Writer(user.organization_id, user.actor, now).write(rooms.join(house, place, allowed))
     return _granted(stay, Holder(place.pid, 1, user.pk, session))
 

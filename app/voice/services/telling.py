@@ -50,8 +50,9 @@ def set_policy(*, by: User, recording: bool, monitoring: bool) -> CallPolicy:
 def announce(organization: UUID, actor: Actor) -> None:
     """Tell everybody in calls of the organization what `actor` changed, where something did."""
     on = Call.objects.filter(conversation__organization=organization, ended_at=None)
-    conversations = sorted(on.values_list("conversation_id", flat=True))
+    conversations = list(on.values_list("conversation_id", flat=True))
     lock(conversations)
     writer = Writer(organization, actor)
-    for conversation in conversations:
+    still = on.filter(conversation__in=conversations).order_by("conversation")
+    for conversation in still.values_list("conversation_id", flat=True):
         writer.tell(conversation)

@@ -51,7 +51,7 @@ class Writer:
     organization: UUID
     actor: Actor
     at: datetime = field(default_factory=timezone.now)
-    _calls: dict[UUID, UUID] = field(default_factory=dict)
+    _calls: dict[UUID, Call] = field(default_factory=dict)
     _gone: list[UUID] = field(default_factory=list)
 
     def write(self, changes: Sequence[Change]) -> None:
@@ -72,9 +72,9 @@ class Writer:
                     Action.CALL_STARTED, call.pk, conversation, parameters={"notice": told}
                 )
             case rooms.Closed(conversation):
-                call_id = self._call(conversation)
-                Call.objects.filter(pk=call_id).update(ended_at=self.at)
-                self._record_call(Action.CALL_ENDED, call_id, conversation)
+                call = self._call(conversation)
+                Call.objects.filter(pk=call.pk).update(ended_at=self.at)
+                self._record_call(Action.CALL_ENDED, call.pk, conversation)
                 del self._calls[conversation]
             case rooms.Joined(place):
                 self._insert(place)
@@ -90,7 +90,7 @@ class Writer:
                 if reason == "kicked":
                     self._record(Action.CALL_KICKED, place)
                 self._record(Action.CALL_LEFT, place, parameters=_outcome(place, reason, by))
-                following.tidy_afterwards(self._call(place.conversation))
+                following.tidy_afterwards(self._call(place.conversation).pk)
             case rooms.Changed(before, place):
                 self._change(before, place)
             case rooms.Summoned(place, conversation):
@@ -101,7 +101,7 @@ class Writer:
 
     def _hand_over(self, change: rooms.HandedOver) -> bool:
         """Note where media goes from now on; False where it goes there already."""
-        call = Call.objects.get(pk=self._call(change.conversation))
+        call = self._call(change.conversation)
         media = following.media_after(to_sfu=change.to_sfu, force=change.force)
         if media == call.media:
             return False
@@ -114,9 +114,9 @@ class Writer:
 
     def tell(self, conversation: UUID) -> None:
         """Tell the room, where it has to hear something else than it heard last."""
-        call = Call.objects.filter(conversation=conversation, ended_at=None).first()
+        call = self._call(conversation)
         notice = access.notices(self.organization, conversation)
-        if call is None or call.notice == notice:
+        if call.notice == notice:
             return
         before, call.notice = call.notice, notice
         call.save(update_fields=["notice"])
@@ -124,17 +124,17 @@ class Writer:
         self._record_call(Action.CALL_TOLD, call.pk, conversation, **states)
         realtime.emit(voice_stream(conversation), VoiceNotice(notice))
 
-    def _call(self, conversation: UUID) -> UUID:
-        """The call that is on; its room is locked, so nobody else ends or begins one."""
+    def _call(self, conversation: UUID) -> Call:
+        """The call that is on; its room is locked, so nobody else changes, ends or begins one."""
         if conversation not in self._calls:
-            found = Call.objects.only("pk").get(conversation=conversation, ended_at=None)
-            self._calls[conversation] = found.pk
+            found = Call.objects.get(conversation=conversation, ended_at=None)
+            self._calls[conversation] = found
         return self._calls[conversation]
 
     def _insert(self, place: Place) -> None:
         Participant.objects.create(
             pid=place.pid,
-            call_id=self._call(place.conversation),
+            call=self._call(place.conversation),
             conversation_id=place.conversation,
             user_id=place.user,
             device=place.device,
@@ -155,7 +155,7 @@ class Writer:
             action = Action.CALL_MUTED if place.muted else Action.CALL_UNMUTED
             self._record(action, place)
             if place.muted_by:
-                following.silence_afterwards(self._call(place.conversation), place.pid)
+                following.silence_afterwards(self._call(place.conversation).pk, place.pid)
         if (place.screen, place.video) != (before.screen, before.video):
             self._record(Action.CALL_SHARED, place, after=sent)
 
@@ -170,7 +170,7 @@ class Writer:
             realtime.emit(voice_stream(conversation), event)
 
     def _call_of(self, change: Change) -> UUID:
-        return self._call(_where(change)) if isinstance(change, rooms.Joined) else UUID(int=0)
+        return self._call(_where(change)).pk if isinstance(change, rooms.Joined) else UUID(int=0)
 
     def _record(self, action: Action, place: Place, **more: Any) -> None:
         """An entry about a participant; their call stands with it as what they belong to."""
@@ -178,7 +178,7 @@ class Writer:
             action,
             organization=self.organization,
             actor=self.actor,
-            target=Target("participant", str(place.pid), str(self._call(place.conversation))),
+            target=Target("participant", str(place.pid), str(self._call(place.conversation).pk)),
             scope=place.conversation,
             **{
                 **more,
