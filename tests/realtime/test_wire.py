@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from app.accounts.models import User
@@ -172,9 +173,19 @@ def test_channels_redis_131_who_does_not_read_is_cut_off_and_recovers_all_five_h
             send_messages(drafts)
         # All that had been written before; then the code, as nothing more was queued.
         assert client.closed() == Close.SLOW
-    with connected(server.base_url, bob) as b:
-        assert b.sub(stream, place["e"], place["o"])["recovered"]
-        assert [b.push("message.created")["d"]["body"] for _ in bodies] == bodies
+    # Who reads, but not fast enough for twenty megabytes at once, comes back for the rest.
+    got: list[str] = []
+    while len(got) < len(bodies):
+        with connected(server.base_url, bob) as b:
+            assert b.sub(stream, place["e"], place["o"] + len(got))["recovered"]
+            before = len(got)
+            try:
+                while len(got) < len(bodies):
+                    got.append(b.push("message.created")["d"]["body"])
+            except ConnectionClosed:
+                if len(got) == before:
+                    raise
+    assert got == bodies
 
 
 def test_pings_of_a_client_that_does_not_read_fill_no_memory(server: WebServer) -> None:

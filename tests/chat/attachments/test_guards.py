@@ -11,6 +11,7 @@ from app.accounts.models import User
 from app.chat import access
 from app.chat.models import Conversation
 from app.chat.streams import open_bodies
+from app.realtime.frames import payload_of
 from app.realtime.log import Event
 from app.realtime.models import StreamEvent
 from app.realtime.services import conversation_stream
@@ -89,8 +90,8 @@ def test_an_event_names_its_files_only_when_it_is_handed_out(
     found += events(ward)
     open_bodies(found)
     for plain, carrier in (found[:2], found[2:]):
-        assert json.loads(plain.frame())["d"]["attachments"] == []
-        shown = json.loads(carrier.frame())["d"]["attachments"]
+        assert json.loads(payload_of(plain.frame()))["d"]["attachments"] == []
+        shown = json.loads(payload_of(carrier.frame()))["d"]["attachments"]
         assert [(file["id"], file["name"]) for file in shown] == [
             (two[0], "b.txt"),
             (two[1], "a.txt"),
