@@ -18,7 +18,17 @@ class LeaseTable:
         self._held: dict[UUID, tuple[Holder, int]] = {}
         self._begun: int | None = None
         self._swept: int | None = None
-        self.away = False
+        self._away = False
+        self.outages = 0
+
+    @property
+    def away(self) -> bool:
+        return self._away
+
+    @away.setter
+    def away(self, away: bool) -> None:
+        self.outages += away and not self._away
+        self._away = away
 
     def grant(self, holders: Sequence[Holder]) -> None:
         for holder in () if self.away else holders:

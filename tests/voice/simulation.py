@@ -17,7 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from app.errors import Denied, DomainError, NotFound
+from app.errors import DomainError, NotFound
 from app.realtime import protocol
 from app.realtime import rooms as hub_rooms
 from app.realtime.client import negotiation
@@ -257,8 +257,9 @@ class Instance:
                 return
             reading = world.leases.read()
         except Away:
-            gone = [one for one in world.database.living() if not one.may_stay]
-            self.plan = Plan([], [], gone, [])
+            for one in world.database.living():
+                if not one.may_stay:
+                    world.put_out(rooms.revoke, one)
             return
         live = {one for one in reading.sessions() if str(one) not in world.database.ended_sessions}
         living = world.database.living()
@@ -313,6 +314,9 @@ class Client:
         """It renews by itself; else its process has died, or is stuck."""
         self.renewed_at = -FAITHFUL_MS
         self.asked_at = -FAITHFUL_MS
+        self.seated_on: Socket | None = None
+        self.missed: set[int] = set()
+        """Outages in which it renewed, since a renewal was noted."""
 
     # What it asks for.
 
@@ -328,12 +332,17 @@ class Client:
         self.socket = None
 
     def renew(self) -> None:
-        if self.socket is None or self.place is None:
+        # Not while a resumption is under way: the older generation would be refused.
+        if self.socket is None or self.place is None or self.seated_on is not self.socket:
             return
         holder = Holder(self.place.pid, self.place.gen, self.user, self.session)
         self.asked_at = self.world.now
         if self.socket.instance.renew(holder):
             self.renewed_at = self.world.now
+            if self.world.leases.away:
+                self.missed.add(self.world.leases.outages)
+            else:
+                self.missed.clear()
         else:
             self.gone()
 
@@ -342,11 +351,15 @@ class Client:
         self.replica, self.peers = {}, {}
 
     def is_kept(self) -> bool:
-        """Connected, and renewing as it should: nobody may say that its time ran out."""
+        """Connected, and renewing as it should: nobody may say that its time ran out.
+
+        Of two outages that its renewals fell into, one after the other, nothing is promised.
+        """
         return (
             self.socket is not None
             and self.socket.instance.up
             and self.world.now - self.renewed_at <= FAITHFUL_MS
+            and len(self.missed) <= 1
         )
 
     def seated(self, place: Place, offset: int, shown: Shown, granted_at: int) -> None:
@@ -354,7 +367,9 @@ class Client:
         if self.place is None or self.place.pid != place.pid:
             self.peers = {}
         self.place, self.position, self.replica = place, offset, shown
+        self.seated_on = self.socket
         self.renewed_at = self.asked_at = granted_at
+        self.missed = {self.world.leases.outages} if self.world.leases.away else set()
         for pid, peer in shown.items():
             if pid in self.peers:
                 self._perform(pid, self.peers[pid].renewed(me=place.gen, peer=peer["gen"]))
@@ -615,6 +630,7 @@ class World:
         self._again(
             by,
             lambda: self.commit(rooms.kick(self.database.house, pid, by.user, LIMITS, host=host)),
+            own=False,
         )
 
     def move(self, by: Client, pid: UUID, to: UUID) -> None:
@@ -624,6 +640,7 @@ class World:
             lambda: self.commit(
                 rooms.move(self.database.house, pid, by.user, to, LIMITS, host=host)
             ),
+            own=False,
         )
 
     def mute(self, by: Client, pid: UUID, *, muted: bool) -> None:
@@ -649,17 +666,17 @@ class World:
                 rooms.share(self.database.house, pid, client.user, gen, screen=screen, video=False)
             )
 
-    def _again(self, client: Client, run: Callable[[], None]) -> None:
-        """Carry out a frame, and remember it: it may come again at any time."""
+    def _again(self, client: Client, run: Callable[[], None], *, own: bool = True) -> None:
+        """Carry out a frame, and remember it: it may come again at any time.
+
+        Whose `own` place is refused asks for nothing under it any more.
+        """
         with refused() as said:
             run()
         if not said:
             self.frames.append(Frame(client, run))
-        if said and client.place is not None and not isinstance(said[0], Denied):
-            # Refused: the device asks for nothing under that place any more.
-            living = self.database.house.living()
-            if client.place.pid not in living:
-                client.gone()
+        elif own:
+            client.gone()
 
     def repeat(self, frame: Frame) -> None:
         """The same frame again, from a socket that has nothing else: rows and streams stay."""
