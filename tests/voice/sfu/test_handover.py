@@ -18,7 +18,7 @@ from app.chat.models import Conversation
 from app.errors import RoomFull
 from app.realtime.models import StreamEvent
 from app.realtime.protocol import VoicePlace
-from app.voice import services
+from app.voice import services, tasks
 from app.voice.models import Call
 from app.voice.services import following, handover
 from app.voice.sfu import SfuFailed
@@ -260,7 +260,7 @@ def test_jobs_are_asked_for_by_ids_alone_and_tried_again(
     assert str(call).encode() in queued
     livekit.faults.plan(Fault(status=500))
     with pytest.raises(SfuFailed):
-        application.tasks[following.TIDY].run(str(call))
+        tasks.tidy_sfu.run(str(call))
 
 
 def test_a_token_of_one_call_opens_no_other(livekit: LiveKitServer, ward: Conversation) -> None:
