@@ -25,7 +25,7 @@ from app.realtime.hub import Authorize, Hub, InThread, OpenBodies, Rosters
 from app.realtime.lanes import Lane, Lanes
 from app.realtime.protocol import Code
 from app.realtime.rooms import Seat
-from app.realtime.services import Principal
+from app.realtime.services import Principal, conversation_stream
 from app.realtime.socket import Socket
 
 logger = logging.getLogger(__name__)
@@ -246,7 +246,7 @@ class Commands:
         await self._hub.attach(socket, place.s, (place.e, place.o), confirm, seat)
 
     def _typing(self, socket: Socket, conversation: str) -> None:
-        stream = f"conversation:{conversation}"
+        stream = conversation_stream(conversation)
         now = time.monotonic()
         # Being subscribed is proof of membership; a hint that comes too often is dropped.
         if stream in socket.streams and now - socket.typing_at >= protocol.TYPING_SECONDS:

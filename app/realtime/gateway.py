@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from app.audit.context import Origin
 from app.errors import Unauthenticated
-from app.realtime import protocol
+from app.realtime import protocol, rooms
 from app.realtime.batcher import Batcher
 from app.realtime.commands import Backend, Commands
 from app.realtime.hub import Hub
@@ -250,15 +250,15 @@ class Gateway:
         """In a thread."""
         sessions = {socket.principal.session for socket in sockets}
         ended = sessions - self._backend.live_sessions(sessions)
-        rooms = [
+        listening = [
             (socket, stream)
             for socket in sockets
             for stream in list(socket.streams)
-            if stream.startswith("voice:")
+            if stream.startswith(rooms.PREFIX)
         ]
-        pairs = [(socket.principal, stream) for socket, stream in rooms]
+        pairs = [(socket.principal, stream) for socket, stream in listening]
         verdicts = self._backend.authorize(pairs) if pairs else []
-        refused = [pair for pair, no in zip(rooms, verdicts, strict=True) if no is not None]
+        refused = [pair for pair, no in zip(listening, verdicts, strict=True) if no is not None]
         self._hub.loop.call_soon_threadsafe(self._end, ended, refused)
 
     def _end(self, sessions: set[UUID], listening: Sequence[tuple[Socket, str]]) -> None:

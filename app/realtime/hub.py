@@ -22,7 +22,7 @@ from app.realtime.follower import Follower
 from app.realtime.frames import text_frame
 from app.realtime.log import Event, Wanted, ensure_streams, read_log, snapshot
 from app.realtime.rooms import Room, Seat
-from app.realtime.services import Principal
+from app.realtime.services import Principal, conversation_stream
 
 logger = logging.getLogger(__name__)
 
@@ -173,8 +173,7 @@ class Hub:
 
     def whisper(self, stream: str, event: Struct) -> None:
         """Tell who listens to `stream`, anywhere, something ephemeral; it may be lost."""
-        push = protocol.Ephemeral(stream, protocol.tag(event), protocol.event_data(event))
-        message = protocol.encode(push)
+        message = protocol.ephemeral(stream, event)
         if not self._follower.publish(stream, message):
             self.hand_out(stream, message)
 
@@ -233,13 +232,12 @@ class Hub:
         """The sealer signed a checkpoint: each conversation hears of its own messages."""
         by_stream: dict[str, list[tuple[str, int]]] = {}
         for scope, kind, target, index in message["entries"]:
-            stream = f"conversation:{scope}"
+            stream = conversation_stream(scope)
             if kind == "message" and stream in self._channels:
                 by_stream.setdefault(stream, []).append((target, index))
         for stream, entries in by_stream.items():
             event = protocol.LogSealed(entries, message["size"])
-            push = protocol.Ephemeral(stream, protocol.tag(event), protocol.event_data(event))
-            self.hand_out(stream, protocol.encode(push))
+            self.hand_out(stream, protocol.ephemeral(stream, event))
 
     # The pump.
 
@@ -273,10 +271,8 @@ class Hub:
         for stream, (epoch, top, new) in found.items():
             self._hand_out(stream, epoch, top, new)
         for attachment, refusal in zip(attachments, refusals, strict=True):
-            if (
-                attachment.done.done()
-            ):  # given up meanwhile, or answered in a round that then failed
-                continue
+            if attachment.done.done():
+                continue  # given up meanwhile, or answered in a round that then failed
             if refusal is not None:
                 attachment.done.set_exception(refusal)
             else:
@@ -419,10 +415,7 @@ class Hub:
                 await asyncio.sleep(0.25)
                 if not self._follower.connected and bounds is CHECK_SECONDS:
                     break
-            self._check_all()
-
-    def _check_all(self) -> None:
-        self._check(self._channels)
+            self._check(self._channels)
 
     def _check(self, streams: Iterable[str]) -> None:
         """Have the log read for those of the streams that somebody here listens to."""

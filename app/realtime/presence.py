@@ -140,6 +140,4 @@ def _merged(told: list[People]) -> People:
 
 
 def _push(stream: str, people: People, *, whole: bool) -> bytes:
-    event = protocol.PresenceNow(people, whole)
-    push = protocol.Ephemeral(stream, protocol.tag(event), protocol.event_data(event))
-    return protocol.encode(push)
+    return protocol.ephemeral(stream, protocol.PresenceNow(people, whole))

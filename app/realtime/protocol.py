@@ -842,6 +842,11 @@ def signalled(stream: str, sender: str, sender_gen: int, signal: VoiceSignalData
     return encode(Ephemeral(stream, "voice.signalled", data))
 
 
+def ephemeral(stream: str, event: Struct) -> bytes:
+    """Return the encoded push of an event that has no offset."""
+    return encode(Ephemeral(stream, tag(event), event_data(event)))
+
+
 def refusal(frame: int, code: Code, message: str) -> bytes:
     """Return the encoded refusal of the frame with id `frame`."""
     failure = Failure(code, code.name.lower(), code in RETRYABLE, message)

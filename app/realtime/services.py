@@ -20,7 +20,7 @@ from app.realtime.models import Stream, StreamEvent, Ticket, new_epoch
 TICKET_SECONDS = 30
 
 
-def conversation_stream(conversation: UUID) -> str:
+def conversation_stream(conversation: UUID | str) -> str:
     """Return the name of a conversation's stream."""
     return f"conversation:{conversation}"
 
