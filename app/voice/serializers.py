@@ -68,7 +68,7 @@ class StayOut(serializers.Serializer[Any]):
     joined_at = serializers.CharField()
     left_at = serializers.CharField(allow_null=True)
     reason = serializers.CharField(allow_null=True)
-    by = serializers.UUIDField(allow_null=True)
+    by = serializers.UUIDField(allow_null=True, help_text="Who else made them leave.")
 
     def to_representation(self, row: Participant) -> dict[str, Any]:
         return {

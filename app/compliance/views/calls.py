@@ -17,6 +17,7 @@ from app.audit.services import Entry
 from app.compliance.access.calls import PAGE, CallFilter
 from app.compliance.services.calls import look_at_call, look_at_calls
 from app.voice.models import Call, Connection, Participant
+from app.voice.serializers import StayOut
 from app.voice.services.writing import quality
 
 MOST_CALLS = 200
@@ -51,27 +52,17 @@ class ConnectionAnswer(serializers.Serializer[Any]):
         return quality(row)
 
 
-class StayAnswer(serializers.Serializer[Any]):
-    pid = serializers.UUIDField()
-    user = serializers.UUIDField()
+class StayAnswer(StayOut):
+    """What members see, and the rest of the record."""
+
     device = serializers.UUIDField()
-    joined_at = serializers.CharField()
-    left_at = serializers.CharField(allow_null=True)
-    reason = serializers.CharField(allow_null=True)
-    by = serializers.UUIDField(allow_null=True, help_text="Who else made them leave.")
     muted = serializers.BooleanField()
     muted_by = serializers.UUIDField(allow_null=True)
     connections = ConnectionAnswer(many=True)
 
     def to_representation(self, row: Participant) -> dict[str, Any]:
-        return {
-            "pid": str(row.pid),
-            "user": str(row.user_id),
+        return super().to_representation(row) | {
             "device": str(row.device),
-            "joined_at": timestamp(row.joined_at),
-            "left_at": timestamp(row.left_at) if row.left_at else None,
-            "reason": row.reason or None,
-            "by": str(row.by_id) if row.by_id else None,
             "muted": row.muted,
             "muted_by": str(row.muted_by_id) if row.muted_by_id else None,
             "connections": ConnectionAnswer(row.connections.all(), many=True).data,

@@ -23,16 +23,19 @@ def media_after(*, to_sfu: bool, force: bool) -> Media:
     return Media.SFU if force else Media.OFFERED
 
 
-def tidy_afterwards(call: UUID) -> None:
+def tidy_afterwards(call: Call) -> None:
     """Have whoever has no place in the call put out of the server's room too."""
-    if sfu.configured() and Call.objects.filter(pk=call, sfu_at__isnull=False).exists():
-        transaction.on_commit(partial(_send, TIDY, call))
+    _afterwards(call, TIDY, call.pk)
 
 
-def silence_afterwards(call: UUID, pid: UUID) -> None:
+def silence_afterwards(call: Call, pid: UUID) -> None:
     """Have them muted at the server too."""
-    if sfu.configured() and Call.objects.filter(pk=call, sfu_at__isnull=False).exists():
-        transaction.on_commit(partial(_send, SILENCE, pid))
+    _afterwards(call, SILENCE, pid)
+
+
+def _afterwards(call: Call, job: str, identity: UUID) -> None:
+    if sfu.configured() and call.sfu_at is not None:
+        transaction.on_commit(partial(_send, job, identity))
 
 
 def _send(job: str, identity: UUID) -> None:

@@ -90,7 +90,7 @@ class Writer:
                 if reason == "kicked":
                     self._record(Action.CALL_KICKED, place)
                 self._record(Action.CALL_LEFT, place, parameters=_outcome(place, reason, by))
-                following.tidy_afterwards(self._call(place.conversation).pk)
+                following.tidy_afterwards(self._call(place.conversation))
             case rooms.Changed(before, place):
                 self._change(before, place)
             case rooms.Summoned(place, conversation):
@@ -109,7 +109,7 @@ class Writer:
         call.save(update_fields=["media", "sfu_at"])
         states = {"before": {"media": before}, "after": {"media": str(media)}}
         self._record_call(Action.CALL_HANDED_OVER, call.pk, change.conversation, **states)
-        following.tidy_afterwards(call.pk)
+        following.tidy_afterwards(call)
         return True
 
     def tell(self, conversation: UUID) -> None:
@@ -155,7 +155,7 @@ class Writer:
             action = Action.CALL_MUTED if place.muted else Action.CALL_UNMUTED
             self._record(action, place)
             if place.muted_by:
-                following.silence_afterwards(self._call(place.conversation).pk, place.pid)
+                following.silence_afterwards(self._call(place.conversation), place.pid)
         if (place.screen, place.video) != (before.screen, before.video):
             self._record(Action.CALL_SHARED, place, after=sent)
 
