@@ -68,7 +68,7 @@ class _Outage:
         with self._lock:
             streams = sorted(self._unheard)
         try:
-            _client().publish(CONTROL_CHANNEL, json.dumps({"check": streams}))
+            redis_client().publish(CONTROL_CHANNEL, json.dumps({"check": streams}))
         except redis.RedisError:
             self._later()
             return
@@ -83,7 +83,8 @@ _outage = _Outage()
 
 
 @lru_cache(maxsize=1)
-def _client() -> redis.Redis:
+def redis_client() -> redis.Redis:
+    """The process's own; asked from threads, and soon tired of waiting, as rows may be locked."""
     return redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT
     )
@@ -97,7 +98,7 @@ def publish(hints: Sequence[Hint]) -> None:
         _outage.missed(channel for channel, _ in hints)
         return
     try:
-        with _client().pipeline(transaction=False) as pipe:
+        with redis_client().pipeline(transaction=False) as pipe:
             for channel, payload in hints:
                 pipe.publish(channel, payload)
             pipe.execute()

@@ -9,20 +9,18 @@ and "lost" are told apart. `grant` and `drop` are called while the participant's
 import logging
 import time
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import redis
-from django.conf import settings
 
+from app.realtime.hints import redis_client
 from app.voice.lifetimes import GAP_MS, LEASE_MS, SWEEP_MS, Holder, Lease, Reading, Turn
 
 logger = logging.getLogger(__name__)
 
 LEASES = "parley:voice:leases"
 SWEEPS = "parley:voice:sweeps"
-_TIMEOUT = 0.5
 _PAUSE = 1.0
 
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
@@ -132,13 +130,6 @@ def _lease(value: bytes) -> Lease:
     return Lease(int(gen), int(until), session)
 
 
-@lru_cache(maxsize=1)
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT
-    )
-
-
 _closed_until = 0.0
 
 
@@ -149,7 +140,7 @@ def _run(script: str, key: str, *arguments: str | int) -> Any:
     if time.monotonic() < _closed_until:
         raise Away
     try:
-        return _client().eval(script, 1, key, *arguments)
+        return redis_client().eval(script, 1, key, *arguments)
     except redis.RedisError as error:
         _closed_until = time.monotonic() + _PAUSE
         logger.warning("redis_unavailable", extra={"error": type(error).__name__})
