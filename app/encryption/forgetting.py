@@ -7,10 +7,10 @@ Redis a key is held until it expires (`DATA_KEY_SECONDS`).
 import json
 import logging
 import os
-import random
 import threading
 import time
 from collections.abc import Iterable
+from random import SystemRandom
 from typing import Any
 from uuid import UUID
 
@@ -76,7 +76,7 @@ def _run() -> None:
                         keyring.drop(_named(message["data"]))
         except (redis.RedisError, OSError) as error:
             logger.warning("redis_unavailable", extra={"error": type(error).__name__})
-        time.sleep(random.uniform(0, pause))  # noqa: S311 - spreads load
+        time.sleep(SystemRandom().uniform(0, pause))
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 

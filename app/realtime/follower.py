@@ -6,8 +6,8 @@ missing; a signal that is lost its sender repeats.
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Iterable
+from random import SystemRandom
 from typing import Any
 
 import hiredis
@@ -85,7 +85,7 @@ class Follower:
                 pause = 0.1
             except (OSError, TimeoutError, hiredis.HiredisError) as error:
                 logger.warning("redis_unavailable", extra={"error": type(error).__name__})
-            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - spreads load
+            await asyncio.sleep(SystemRandom().uniform(0, pause))
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _follow(self) -> None:

@@ -7,10 +7,10 @@ those cost a thread hop and a task for each event (docs/decisions/0003).
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Sequence
 from functools import partial
+from random import SystemRandom
 from typing import Any
 from uuid import UUID
 
@@ -291,7 +291,7 @@ class Gateway:
         sockets = list(self._sockets)
         spread = min(len(sockets) / DRAIN_A_SECOND, 0.75 * seconds)
         for socket in sockets:
-            after = random.uniform(0, spread)  # noqa: S311 - spreads load, guards nothing
+            after = SystemRandom().uniform(0, spread)
             socket.offer(protocol.encode(protocol.Reconnect({"after_ms": int(after * 1000)})))
         await self._until(lambda: not self._sockets, seconds)
         for socket in self._sockets:

@@ -9,9 +9,9 @@ subscription cannot overtake each other.
 import asyncio
 import json
 import logging
-import random
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import SystemRandom
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -425,7 +425,7 @@ class Hub:
 
 
 def _jitter(low: float, high: float) -> float:
-    return random.uniform(low, high)  # noqa: S311 - spreads load, guards nothing
+    return SystemRandom().uniform(low, high)
 
 
 def _following(channel: Channel, events: list[Event]) -> list[Event] | None:

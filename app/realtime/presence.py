@@ -7,9 +7,9 @@ stays behind after a kill. Listeners hear only differences, all of a second toge
 
 import asyncio
 import logging
-import random
 import secrets
 from collections import defaultdict
+from random import SystemRandom
 from typing import Any, Literal
 
 import hiredis
@@ -86,7 +86,7 @@ class Presence:
         tell = self._client.register_script(_TELL)
         try:
             while True:
-                await asyncio.sleep(random.uniform(*SECONDS))  # noqa: S311 - spreads load
+                await asyncio.sleep(SystemRandom().uniform(*SECONDS))
                 listened = {
                     name.removeprefix(PREFIX)
                     for name in self._hub.streams()

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Coroutine
+from random import SystemRandom
 from typing import Any
 
 from app.voice import services
@@ -16,7 +16,7 @@ SECONDS = (1.5, 2.5)
 async def run(in_thread: Callable[..., Coroutine[Any, Any, Any]]) -> None:
     """Sweep until cancelled; whatever fails is tried again the next time."""
     while True:
-        await asyncio.sleep(random.uniform(*SECONDS))  # noqa: S311 - spreads load
+        await asyncio.sleep(SystemRandom().uniform(*SECONDS))
         try:
             await in_thread(services.sweep)
         except Exception as error:

@@ -1,9 +1,9 @@
 """2,000 sockets lose their gateway at once, and come to another: until each has all it missed."""
 
 import asyncio
-import random
 import time
 from collections.abc import Iterator, Sequence
+from random import SystemRandom
 from statistics import median
 
 import uvloop
@@ -80,7 +80,7 @@ async def _return(
                 await socket.enter(port, ticket)
                 break
             except Closed:  # full for the moment: clients wait and try again, so do we
-                await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311
+                await asyncio.sleep(SystemRandom().uniform(*RETRY_SECONDS))
         await socket.recover(before.positions)
         return socket, time.perf_counter() - began
 

@@ -7,12 +7,12 @@ between fifty writers. `check` compares what each member was told with what is s
 
 import asyncio
 import itertools
-import random
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from random import SystemRandom
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -201,7 +201,7 @@ class Town:
     async def _write(self, member: Member) -> None:
         while True:
             await self._writing.wait()
-            await asyncio.sleep(random.uniform(*PAUSE_SECONDS))
+            await asyncio.sleep(SystemRandom().uniform(*PAUSE_SECONDS))
             if not self._writing.is_set():
                 continue
             id_ = str(uuid4())

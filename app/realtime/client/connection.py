@@ -5,8 +5,8 @@ going away, the next socket opens before the old one closes. After a close code 
 """
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
+from random import SystemRandom
 from typing import Any, Literal
 
 from websockets.exceptions import WebSocketException
@@ -25,6 +25,7 @@ FINAL = range(4500, 4600)
 
 State = Literal["idle", "connecting", "ready", "waiting", "stopped"]
 Chance = Callable[[float, float], float]
+_CHANCE: Chance = SystemRandom().uniform  # its own state: `random` belongs to who imports us
 _FAILURES = (OSError, ConnectionLost, Refused, Closed, WebSocketException)
 
 
@@ -40,7 +41,7 @@ class Connection:
         pushed: Callable[[dict[str, Any]], None],
         ready: Callable[[Link], None],
         changed: Callable[[], None],
-        chance: Chance = random.uniform,
+        chance: Chance = _CHANCE,
     ) -> None:
         self._open, self._ticket, self._name = open_, ticket, name
         self._pushed, self._ready, self._changed = pushed, ready, changed
