@@ -1,5 +1,6 @@
 """What holds everywhere. What differs by place stands in dev, prod and test."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -116,6 +117,9 @@ TRUSTED_PROXY_COUNT = env.optional("TRUSTED_PROXY_COUNT", natural, default=0)
 EXPORT_DIR = env.optional("EXPORT_DIR", Path, default=STATE_DIR / "exports")
 
 # Members' files, sealed: a folder, or a bucket of Google's or of anything that speaks S3.
+# Google's client would ask for each bucket's metadata in a thread of its own, for traces that
+# we do not take, with a permission that we need not have, and try for two minutes.
+os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 ATTACHMENT_STORAGE = env.optional(
     "ATTACHMENT_STORAGE", storage_url, default=f"file://{STATE_DIR.absolute()}/attachments"
 )

@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,17 @@ def test_what_was_put_is_there_until_it_is_deleted(place: Place) -> None:
     assert not storage.exists("o/a/content-0000")
     assert place.names() == []
     storage.delete("o/a/content-0000")  # again, and nothing happens
+
+
+def test_google_s_client_asks_nothing_behind_our_back(gcs: Place) -> None:
+    before = set(threading.enumerate())
+    gcs.storage.put("one", DATA)
+    with pytest.raises(Missing):
+        gcs.storage.get("none")
+    # What the fake answers in is no thread of the client.
+    assert {
+        one.name for one in set(threading.enumerate()) - before if "background" in one.name
+    } == set()
 
 
 def test_what_is_there_stays_as_it_is(place: Place) -> None:
