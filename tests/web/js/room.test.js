@@ -215,10 +215,10 @@ test('speaking into a muted microphone is noticed, and what is sent is silent', 
   await all.clock.pass(200);
   assert.equal(all.calls.unheard.value, true);
   assert.equal(all.room.tracks.sound.enabled, false);
-  assert.equal(all.room.speaking.value.size, 0);
+  assert.equal(all.room.hearing.speaking.value.size, 0);
   await all.calls.mute(false);
   await all.clock.pass(200);
-  assert.equal(all.room.speaking.value.has(mine(all).pid), true);
+  assert.equal(all.room.hearing.speaking.value.has(mine(all).pid), true);
 });
 
 test('a roster follows its stream, and events that come twice change nothing', () => {

@@ -156,7 +156,8 @@ declare namespace Parley {
     type Measured = import('./voice/quality.js').Measured;
     type Engine = typeof import('./voice/room.js').browserEngine;
     type End = import('./voice/room.js').End;
-    type Quality = import('./voice/room.js').Quality;
+    type Quality = import('./voice/hearing.js').Quality;
+    type Source = import('./voice/hearing.js').Source;
     type Roster = import('./voice/roster.js').Roster;
     type CallOptions = import('./voice/calls.js').Options;
     type RoomView = import('./voice/calls.js').RoomView;

@@ -54,7 +54,7 @@ export class Calls {
     effect(() => {
       const { pid } = this.room.place.value ?? {};
       const speaks = this.media.talking.value && !this.room.muted.value;
-      if (pid) untracked(() => this.room.heard(pid, speaks ? 1 : 0, speaks ? undefined : Infinity));
+      if (pid) untracked(() => this.room.hearing.heard(pid, speaks ? 1 : 0, speaks ? undefined : Infinity));
     });
     effect(() => {
       const { phase } = this.room;

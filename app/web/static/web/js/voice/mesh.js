@@ -5,6 +5,7 @@
 
 import { isSigned } from './identity.js';
 import { Peer } from './peer.js';
+import { loudness } from './speaking.js';
 import { batch, signal } from '../../vendor/signals-core.js';
 
 const FRESH_MS = 30_000;
@@ -80,9 +81,9 @@ export class Mesh {
     for (const { peer } of this.members.values()) peer?.mend();
   }
 
-  /** @returns {[string, any][]} each peer's RTCPeerConnection */
-  connections() {
-    return [...this.members].flatMap(([pid, { peer }]) => (peer?.connection ? [[pid, peer.connection]] : []));
+  /** @returns {[string, Parley.Voice.Source][]} what comes over each connection */
+  sources() {
+    return [...this.members].flatMap(([pid, { peer }]) => (peer?.connection ? [[pid, sourceOf(peer.connection)]] : []));
   }
 
   close() {
@@ -186,4 +187,9 @@ export class Mesh {
       .finally(() => { this.asking = null; });
     return this.asking;
   }
+}
+
+/** @param {any} connection @returns {Parley.Voice.Source} */
+function sourceOf(connection) {
+  return { stats: () => connection.getStats(), level: () => loudness(connection.getTransceivers()[0]?.receiver) };
 }

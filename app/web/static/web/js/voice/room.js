@@ -7,23 +7,18 @@
  */
 
 import { deviceOf, fingerprints, isAnnounced, sign } from './identity.js';
+import { Hearing, every } from './hearing.js';
 import { Mesh } from './mesh.js';
 import { newId } from '../ids.js';
 import { Code, ConnectionLost, Refused } from '../protocol.js';
-import { grade, look, measure, worst } from './quality.js';
-import { SILENT, hear } from './speaking.js';
 import { batch, computed, effect, signal } from '../../vendor/signals-core.js';
 
 const ASK_AGAIN_MS = 1_000;
 const WORD_MS = 2_000;
 /** Whose network was away for longer has to say that they are still there. */
 const COME_BACK_MS = 90_000;
-const LOOK_MS = 2_000;
-const REPORT_MS = 30_000;
-const LISTEN_MS = 200;
 
 /** @typedef {'idle' | 'joining' | 'connecting' | 'connected' | 'reconnecting' | 'left'} Phase */
-/** @typedef {{measured: Parley.Voice.Measured, grade: Parley.Voice.Grade}} Quality */
 /** @typedef {{reason: string, by: string | null, conversation: string}} End */
 
 /** The browser's part of a call, which a test replaces. */
@@ -74,16 +69,15 @@ export class Room {
     this.mesh = signal(/** @type {Mesh | null} */ (null));
     this.muted = signal(false);
     this.mutedBy = signal(/** @type {string | null} */ (null));
-    this.qualities = signal(/** @type {Map<string, Quality>} */ (new Map()));
-    this.speaking = signal(/** @type {Set<string>} */ (new Set()));
-    /** @type {Map<string, Parley.Voice.Look>} */
-    this.looks = new Map();
-    /** @type {Map<string, {speaking: boolean, until: number}>} */
-    this.voices = new Map();
+    this.hearing = new Hearing({
+      clock: this.clock,
+      me: () => this.#seat().pid,
+      sources: () => this.mesh.value?.sources() ?? [],
+      // A report that is lost is one of many.
+      report: (peer, measured) => { options.request('voice.report', { ...this.#seat(), peer, ...measured }).catch(() => {}); },
+    });
     /** @type {Record<string, any>} */
     this.tracks = { sound: null, camera: null, screen: null };
-    /** @type {Map<string, Parley.Voice.Look>} as of the last report */
-    this.told = new Map();
     this.relayOnly = false;
     this.lastPid = '';
     /** @type {{fingerprint: string, certificate: any, device: Parley.Voice.Device} | null} */
@@ -91,8 +85,7 @@ export class Room {
     /** What was asked and not answered: asked again as it was, it changes nothing twice. @type {any} */
     this.asked = null;
     this.serial = 0;
-    /** @type {Record<string, any>} */
-    this.timers = {};
+    this.renewing = () => {};
     this.conversation = computed(() => this.place.value?.conversation ?? this.joining.value);
     this.phase = computed(() => this.#phase());
     effect(() => { if (this.place.value && this.#heard() > 0) this.reached.value = true; });
@@ -183,11 +176,9 @@ export class Room {
       this.options.onPlace(place, fresh);
       if (!fresh) this.mesh.value?.resumed(place.ice);
     });
-    this.#every('renew', place.renew * 1000, () => this.#renew());
-    if (!fresh) return;
-    this.#every('look', LOOK_MS, () => this.#look());
-    this.#every('report', REPORT_MS, () => this.#report());
-    this.#every('listen', LISTEN_MS, () => this.#listen());
+    this.renewing();
+    this.renewing = every(this.clock, place.renew * 1000, () => this.#renew());
+    if (fresh) this.hearing.begin();
   }
 
   /** @param {Parley.VoicePlace} place */
@@ -217,7 +208,7 @@ export class Room {
     if (!place || !this.announced) return;
     const { pid, conversation } = place;
     this.unseated.value ||= this.clock.now();
-    this.#stop('renew');
+    this.renewing();
     const since = this.unseated.value;
     try {
       if (this.asked?.pid !== pid || this.asked.gen !== place.gen + 1) {
@@ -237,7 +228,7 @@ export class Room {
   disconnected() {
     if (!this.place.value) return;
     this.unseated.value ||= this.clock.now();
-    this.#stop('renew');
+    this.renewing();
   }
 
   async #renew() {
@@ -258,7 +249,7 @@ export class Room {
     const place = this.place.value;
     if (!place) return;
     this.unseated.value ||= since;
-    this.#stop('renew');
+    this.renewing();
     this.clock.setTimeout(() => {
       if (this.place.value === place) this.#silent(place);
     }, WORD_MS);
@@ -331,7 +322,7 @@ export class Room {
     this.serial += 1;
     const { place } = this;
     const seat = this.#seat();
-    if (place.value) this.#report();
+    if (place.value) this.hearing.report();
     const told = place.value ? this.options.request('voice.leave', seat) : Promise.resolve();
     this.#drop();
     this.#ended(null, null, '');
@@ -355,7 +346,7 @@ export class Room {
   }
 
   #drop() {
-    for (const name of Object.keys(this.timers)) this.#stop(name);
+    this.renewing();
     this.lastPid = this.place.value?.pid ?? this.lastPid;
     batch(() => {
       this.mesh.value?.close();
@@ -364,81 +355,7 @@ export class Room {
       this.asked = null;
       this.unseated.value = 0;
       this.reached.value = false;
-      this.qualities.value = new Map();
-      this.speaking.value = new Set();
+      this.hearing.end();
     });
-    this.looks.clear();
-    this.told.clear();
-    this.voices.clear();
-  }
-
-  // Looking and listening.
-
-  /** @param {string} name @param {number} ms @param {() => unknown} task */
-  #every(name, ms, task) {
-    this.#stop(name);
-    const again = () => {
-      this.timers[name] = this.clock.setTimeout(() => { again(); task(); }, ms);
-    };
-    again();
-  }
-
-  /** @param {string} name */
-  #stop(name) {
-    this.clock.clearTimeout(this.timers[name]);
-    delete this.timers[name];
-  }
-
-  async #look() {
-    const mesh = this.mesh.value;
-    const found = await Promise.all((mesh?.connections() ?? []).map(async ([pid, connection]) => /** @type {const} */ ([pid, look((await connection.getStats()).values())])));
-    if (!mesh || this.mesh.value !== mesh) return;
-    const next = new Map();
-    const before = this.looks;
-    this.looks = new Map(found);
-    for (const [pid, now] of found) {
-      const measured = measure(before.get(pid) ?? null, now);
-      if (measured) next.set(pid, { measured, grade: grade(measured) });
-    }
-    this.qualities.value = next;
-  }
-
-  /** What was seen last: at the end of a page there is no time for another look. */
-  #report() {
-    for (const [peer, now] of this.looks) {
-      const measured = measure(this.told.get(peer) ?? null, now);
-      this.told.set(peer, now);
-      // A report that is lost is one of many.
-      if (measured) this.options.request('voice.report', { ...this.#seat(), peer, ...measured }).catch(() => {});
-    }
-  }
-
-  /** The grade of the call: of the worst connection. */
-  grade() {
-    return worst([...this.qualities.value.values()].map((one) => one.grade));
-  }
-
-  #listen() {
-    const now = this.clock.now();
-    const connections = this.mesh.value?.connections() ?? [];
-    const there = new Set([this.place.value?.pid, ...connections.map(([pid]) => pid)]);
-    for (const pid of this.speaking.value) if (!there.has(pid)) this.heard(pid, 0, Infinity);
-    for (const [pid, connection] of connections) {
-      const receiver = connection.getTransceivers()[0]?.receiver;
-      const level = Math.max(0, ...(receiver?.getSynchronizationSources?.() ?? []).map((/** @type {any} */ source) => source.audioLevel ?? 0));
-      this.heard(pid, level, now);
-    }
-  }
-
-  /** @param {string} pid @param {number} level 0 to 1 @param {number} [now] */
-  heard(pid, level, now = this.clock.now()) {
-    const before = this.voices.get(pid) ?? SILENT;
-    const after = hear(before, level, now);
-    this.voices.set(pid, after);
-    if (after.speaking === this.speaking.value.has(pid)) return;
-    const next = new Set(this.speaking.value);
-    if (after.speaking) next.add(pid);
-    else next.delete(pid);
-    this.speaking.value = next;
   }
 }

@@ -24,6 +24,11 @@ export function level(samples) {
   return samples.length === 0 ? 0 : Math.sqrt(sum / samples.length);
 }
 
+/** How loud a receiver's sound is now, 0 to 1. @param {any} receiver an RTCRtpReceiver */
+export function loudness(receiver) {
+  return Math.max(0, ...(receiver?.getSynchronizationSources?.() ?? []).map((/** @type {any} */ source) => source.audioLevel ?? 0));
+}
+
 /** What a meter shows of a level, 0 to 1: hearing is logarithmic, from -60 dB on. @param {number} value */
 export function meter(value) {
   return value <= 0.001 ? 0 : Math.min(1, 1 + Math.log10(value) / 3);

@@ -37,9 +37,9 @@ function State() {
   const phase = room.phase.value;
   if (phase === 'reconnecting') return html`<span class="badge badge-warn"><${Icon} name="refresh-cw" /> reconnecting</span>`;
   if (phase === 'connecting') return html`<span class="badge">connecting…</span>`;
-  const qualities = [...room.qualities.value.values()];
+  const qualities = [...room.hearing.qualities.value.values()];
   if (qualities.length === 0) return html`<span class="small soft">${(room.mesh.value?.views.value.size ?? 0) === 0 ? 'only you' : ''}</span>`;
-  return html`<${Quality} grade=${room.grade()} relayed=${qualities.some((one) => one.measured.candidate === 'relay')} />`;
+  return html`<${Quality} grade=${room.hearing.grade()} relayed=${qualities.some((one) => one.measured.candidate === 'relay')} />`;
 }
 
 /** @param {{id: string}} props */
@@ -48,7 +48,7 @@ function Faces({ id }) {
   const { calls, store } = session;
   const people = [...calls.view(id)?.roster.values() ?? []];
   const more = people.length - FACES;
-  const speaking = calls.room.speaking.value;
+  const speaking = calls.room.hearing.speaking.value;
   return html`<button type="button" class="voice-faces"
     onClick=${() => { void session.show(id); ui.showDetail({ view: 'people' }); }}>
     ${people.slice(0, FACES).map((one) => html`<span key=${one.pid} class=${`voice-face ${speaking.has(one.pid) ? 'is-speaking' : ''} ${one.muted ? 'is-muted' : ''}`} title=${store.name(one.user)}>

@@ -33,8 +33,8 @@ function Person({ participant, host, here }) {
   const name = store.name(user);
   const more = !mine && (here || host);
   return html`<li class="call-person"><div class="person">
-      <span class=${`voice-face ${room.speaking.value.has(pid) ? 'is-speaking' : ''}`}><${Avatar} id=${user} name=${name} small /></span>
-      <span class="grow truncate">${name}${mine && html` <span class="soft">(you)</span>`}${room.speaking.value.has(pid) && html`<span class="hidden-visually">, speaking</span>`}</span>
+      <span class=${`voice-face ${room.hearing.speaking.value.has(pid) ? 'is-speaking' : ''}`}><${Avatar} id=${user} name=${name} small /></span>
+      <span class="grow truncate">${name}${mine && html` <span class="soft">(you)</span>`}${room.hearing.speaking.value.has(pid) && html`<span class="hidden-visually">, speaking</span>`}</span>
       ${here && !mine && html`<${Link} pid=${pid} />`}
       ${muted && html`<span class="soft call-muted" title=${participant.muted_by ? `Muted by ${store.name(participant.muted_by)}` : 'Muted'}><${Icon} name="mic-off" /><span class="hidden-visually">muted</span></span>`}
       ${more && html`<button type="button" class="button button-quiet button-icon button-small" aria-expanded=${open} aria-label=${`More about ${name}`} title=${`More about ${name}`} onClick=${() => setOpen(!open)}><${Icon} name="ellipsis" /></button>`}
@@ -50,7 +50,7 @@ function Link({ pid }) {
   const state = room.mesh.value?.views.value.get(pid)?.state;
   if (state === 'unproven') return html`<span class="badge badge-bad" title="What came was not signed by this person’s device. Parley does not connect you; tell your administrator.">not verified</span>`;
   if (state === 'interrupted') return html`<span class="badge badge-warn">interrupted</span>`;
-  const quality = room.qualities.value.get(pid);
+  const quality = room.hearing.qualities.value.get(pid);
   if (state !== 'connected') return html`<span class="small soft">connecting…</span>`;
   if (!quality) return null;
   const { measured } = quality;
