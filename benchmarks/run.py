@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.figures import HEADING, Figure, Incorrect, line
+from dev.errors import SetupProblem
 
 _FOLDER = Path(__file__).resolve().parent.parent / ".parley" / "bench"
 _QUICK = 0.2
@@ -19,7 +20,10 @@ Conditions = Callable[[], dict[str, object]]
 
 
 def run(name: str, package: str, parts: Sequence[str], about: str, conditions: Conditions) -> int:
-    """Measure what the command line asks for; return the exit code (2: something was incorrect).
+    """Measure what the command line asks for; return the exit code.
+
+    0: all is there; 1, with --strict alone: a limit was missed or a figure is void; 2: something
+    was incorrect; 3: a part could not be measured, since a peer is not to be had.
 
     Each part is a module of `package` with `measure(scale)`. `conditions`, asked at the end,
     tells of machine and programs; what it says is printed under the table and kept with it.
@@ -37,7 +41,7 @@ def run(name: str, package: str, parts: Sequence[str], about: str, conditions: C
 
     _start_services()
     print(HEADING, flush=True)
-    began, figures, incorrect = time.monotonic(), [], []
+    began, figures, incorrect, impossible = time.monotonic(), [], [], []
     for part in options.part:
         measure: Callable[[float], Iterator[Figure]] = import_module(f"{package}.{part}").measure
         try:
@@ -47,6 +51,9 @@ def run(name: str, package: str, parts: Sequence[str], about: str, conditions: C
         except (Incorrect, TimeoutError) as error:
             incorrect.append(f"{part}: {type(error).__name__} {error}")
             print(f"INCORRECT {incorrect[-1]}", flush=True)
+        except SetupProblem as problem:
+            impossible.append(f"{part}: {problem}")
+            print(f"NOT MEASURED {impossible[-1]}", flush=True)
     document = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - began),
@@ -55,6 +62,7 @@ def run(name: str, package: str, parts: Sequence[str], about: str, conditions: C
         "cores": os.cpu_count(),
         "load": os.getloadavg(),
         "incorrect": incorrect,
+        "not measured": impossible,
         **conditions(),
     }
     print("\n".join(f"{key}: {value}" for key, value in document.items()))
@@ -62,8 +70,8 @@ def run(name: str, package: str, parts: Sequence[str], about: str, conditions: C
     missed = [figure for figure in figures if figure.met is False]
     void = [figure for figure in figures if figure.void]
     print(f"{len(missed)} limits missed, {len(void)} void; kept in {kept}")
-    if incorrect:
-        return 2
+    if incorrect or impossible:
+        return 2 if incorrect else 3
     return 1 if (missed or void) and options.strict else 0
 
 

@@ -11,7 +11,7 @@ import os
 import sys
 
 from benchmarks.gateway.machine import Watch, cores
-from benchmarks.gateway.peers import versions
+from benchmarks.peers.install import versions
 from benchmarks.run import run
 
 PARTS = ("relay", "fanout", "memory", "joining", "resuming", "storm")

@@ -5,15 +5,16 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Protocol
 
 from django.conf import settings
 
-from benchmarks.gateway import peers
 from benchmarks.gateway.machine import cores, family, on_core, processor_seconds, resident_bytes
+from benchmarks.peers.programs import PROGRAMS, Program
 from dev.ports import LOOPBACK, accepts, free_port
 from dev.privileges import dying_with_parent
 from dev.processes import PROJECT, ServerProcess
@@ -85,27 +86,26 @@ class Gateway(WebServer):
 
 
 class Peer:
-    """A program of `node/`; stopped at the end of `running`."""
+    """Somebody else's server; stopped at the end of `running`."""
 
-    def __init__(self, script: str) -> None:
+    def __init__(self, name: str, start: Callable[[int, Path], Program]) -> None:
         self.port = free_port()
-        modules = peers.install()
+        folder = Path(mkdtemp(prefix=f"{name}-", dir=running_stack().folder))
+        program = start(self.port, folder)
         with on_core(cores()[0]):
             self._process = ServerProcess(
-                script,
-                dying_with_parent(
-                    ["node", str(peers.SCRIPTS / f"{script}.cjs"), str(self.port)],
-                    on_parent_death="KILL",
-                ),
-                log=running_stack().folder / f"{script}.log",
-                environment=os.environ | {"NODE_PATH": str(modules), "NODE_ENV": "production"},
+                name,
+                dying_with_parent(program.command, on_parent_death="KILL"),
+                log=folder / f"{name}.out",
+                environment=os.environ | program.environment,
             )
-        self._process.wait_until(lambda: accepts(self.port), seconds=30)
+        self._process.wait_until(lambda: accepts(self.port), seconds=60)
 
     @classmethod
     @contextmanager
-    def running(cls, script: str) -> Iterator["Peer"]:
-        peer = cls(script)
+    def running(cls, name: str) -> Iterator["Peer"]:
+        """The peer of that name in PROGRAMS. Raises SetupProblem where it cannot be had."""
+        peer = cls(name, PROGRAMS[name])
         try:
             yield peer
         finally:
