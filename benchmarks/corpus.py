@@ -109,6 +109,21 @@ def _vocabulary(chance: random.Random) -> list[str]:
     return list(words)
 
 
+def texts(count: int, seed: int = 1) -> list[str]:
+    """What people say: fourteen words in the mean, a few of them common."""
+    chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
+    words = _vocabulary(chance)
+    return [_text(words, chance) for _ in range(count)]
+
+
+_COMMON = list(accumulate(1 / (rank + 3) for rank in range(VOCABULARY)))
+
+
+def _text(words: Sequence[str], chance: random.Random) -> str:
+    length = max(1, int(chance.expovariate(1 / 14)))
+    return " ".join(chance.choices(words, cum_weights=_COMMON, k=length))
+
+
 def _copy_messages(
     corpus: Corpus, members: Sequence[Sequence[User]], chance: random.Random
 ) -> None:
@@ -154,7 +169,6 @@ def _messages(
     """A row for each of `_TABLES`, message by message, the oldest first."""
     step = (corpus.last - corpus.first) / corpus.messages
     busy = list(accumulate(1 / (rank + 20) for rank in range(len(members))))
-    common = list(accumulate(1 / (rank + 3) for rank in range(VOCABULARY)))
     places = range(len(members))
     offsets = [0] * len(members)
     keys: dict[tuple[int, date], bytes] = {}
@@ -168,11 +182,7 @@ def _messages(
             key = keys[place, month] = services.reserve_data_key(
                 organization=corpus.organization.pk, conversation=room.pk, month=month
             ).id.bytes
-        text = " ".join(
-            chance.choices(
-                corpus.words, cum_weights=common, k=max(1, int(chance.expovariate(1 / 14)))
-            )
-        )
+        text = _text(corpus.words, chance)
         message, version = UUID(int=chance.getrandbits(128)), UUID(int=chance.getrandbits(128))
         where = envelope.place_in(_LABEL, corpus.organization.pk, version, room.pk, 1)
         sealed = envelope.seal(keyring.to_open(key).cipher, key, where, text).token
