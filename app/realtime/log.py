@@ -108,7 +108,9 @@ def ensure_streams(names: Collection[str]) -> None:
         missing = set(names) - set(
             Stream.objects.filter(name__in=names).values_list("name", flat=True)
         )
-        Stream.objects.bulk_create([Stream(name=name) for name in missing], ignore_conflicts=True)
+        # In one order: of two that make the same streams at once, the later waits for the other.
+        rows = [Stream(name=name) for name in sorted(missing)]
+        Stream.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def prune_events() -> int:

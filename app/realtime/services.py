@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
@@ -15,6 +15,7 @@ from msgspec import Struct
 from app.audit.context import Origin
 from app.errors import Invalid
 from app.realtime import hints, protocol
+from app.realtime.access import Place
 from app.realtime.models import Stream, StreamEvent, Ticket, new_epoch
 
 TICKET_SECONDS = 30
@@ -54,24 +55,47 @@ class SealedBody:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What is to stand at reserved offsets; see `append`."""
+
+    at: Reserved
+    events: Sequence[Struct]
+    sealed: Sequence[SealedBody | None] = ()
+
+
 def reserve(stream: str, count: int) -> Reserved:
     """Take the next `count` offsets of `stream` and keep it locked until the commit.
 
     To be called inside a transaction; who needs several streams calls `lock` first.
     """
+    return reserve_many({stream: count})[stream]
+
+
+def reserve_many(counts: Mapping[str, int]) -> dict[str, Reserved]:
+    """The same for so many offsets of each stream, in one statement."""
+    names = sorted(counts)
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO realtime_stream AS s (name, epoch, top) VALUES (%s, %s, %s) "
-            "ON CONFLICT (name) DO UPDATE SET top = s.top + %s RETURNING epoch, top",
-            [stream, new_epoch(), count, count],
+            "INSERT INTO realtime_stream AS s (name, epoch, top) "
+            "SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]) "
+            "ON CONFLICT (name) DO UPDATE SET top = s.top + excluded.top "
+            "RETURNING name, epoch, top",
+            [names, [new_epoch() for _ in names], [counts[name] for name in names]],
         )
-        epoch, top = cursor.fetchone()
-    return Reserved(stream, epoch, top - count + 1, count)
+        found = cursor.fetchall()
+    return {
+        name: Reserved(name, epoch, top - counts[name] + 1, counts[name])
+        for name, epoch, top in found
+    }
 
 
-def lock(streams: Collection[str]) -> None:
-    """Lock several streams until the commit, in an order that lets nobody wait in a circle."""
-    list(Stream.objects.filter(name__in=streams).order_by("name").select_for_update())
+def lock(streams: Collection[str]) -> dict[str, Place]:
+    """Lock several streams until the commit, in an order that lets nobody wait in a circle;
+    returns where those that there are stand."""
+    found = Stream.objects.filter(name__in=streams).order_by("name").select_for_update()
+    rows = found.values_list("name", "epoch", "top")
+    return {name: Place(epoch, top) for name, epoch, top in rows}
 
 
 def append(
@@ -82,29 +106,41 @@ def append(
     What somebody wrote is not in the rows: a message event's `body` is None here, its
     sealed text rides along in the hint, and whoever reads the rows opens the version.
     """
-    if len(events) != reserved.count:
-        raise ValueError("as many events as were reserved")
-    rows = [
-        StreamEvent(
-            stream_id=reserved.stream,
-            offset=reserved.first + position,
-            type=protocol.tag(event),
-            data=protocol.event_data(event),
-        )
-        for position, event in enumerate(events)
-    ]
+    append_many([Appended(reserved, events, sealed)])
+
+
+def append_many(appended: Sequence[Appended]) -> None:
+    """The same for several streams, in one statement and one publication."""
+    rows: list[StreamEvent] = []
+    batch: list[hints.Hint] = []
+    for one in appended:
+        if len(one.events) != one.at.count:
+            raise ValueError("as many events as were reserved")
+        bodies = one.sealed or [None] * one.at.count
+        for offset, (event, body) in enumerate(
+            zip(one.events, bodies, strict=True), start=one.at.first
+        ):
+            row = StreamEvent(
+                stream_id=one.at.stream,
+                offset=offset,
+                type=protocol.tag(event),
+                data=protocol.event_data(event),
+            )
+            rows.append(row)
+            batch.append((hints.STREAM_CHANNEL + one.at.stream, _hint(one.at.epoch, row, body)))
     StreamEvent.objects.bulk_create(rows)
-    bodies = sealed or [None] * len(rows)
-    batch = [
-        (hints.STREAM_CHANNEL + reserved.stream, _hint(reserved.epoch, row, body))
-        for row, body in zip(rows, bodies, strict=True)
-    ]
     transaction.on_commit(lambda: hints.publish(batch))
 
 
 def emit(stream: str, *events: Struct) -> None:
     """Reserve and append in one go, for events that need not know their offset."""
-    append(reserve(stream, len(events)), events)
+    emit_many({stream: events})
+
+
+def emit_many(events: Mapping[str, Sequence[Struct]]) -> None:
+    """The same for several streams. Who emits to more than one has called `lock`."""
+    places = reserve_many({stream: len(some) for stream, some in events.items()})
+    append_many([Appended(places[stream], some) for stream, some in events.items()])
 
 
 def _hint(epoch: str, row: StreamEvent, body: SealedBody | None) -> bytes:

@@ -75,3 +75,17 @@ def test_offsets_have_no_gaps_when_transactions_roll_back() -> None:
     emit(1)
     _, _, events = read_log([Wanted(STREAM, epoch, 0)])[STREAM]
     assert [event.offset for event in events] == [1, 2]
+
+
+def test_what_is_emitted_to_several_streams_follows_on_in_each() -> None:
+    emit(2)
+    other = STREAM.replace("1", "2")
+    two, one = [protocol.ConversationChanged()] * 2, [protocol.ConversationChanged()]
+    with transaction.atomic():
+        assert services.lock([STREAM, other]).keys() == {STREAM}
+        services.emit_many({other: two, STREAM: one})
+    with transaction.atomic():
+        tops = {name: place.offset for name, place in services.lock([STREAM, other]).items()}
+    assert tops == {STREAM: 3, other: 2}
+    found = StreamEvent.objects.order_by("stream", "offset").values_list("stream", "offset")
+    assert list(found) == [(STREAM, 1), (STREAM, 2), (STREAM, 3), (other, 1), (other, 2)]
