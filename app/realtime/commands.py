@@ -17,6 +17,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from app import metrics
 from app.audit.context import Origin
 from app.errors import DomainError, RateLimited
 from app.realtime import protocol
@@ -66,6 +67,8 @@ CODES = {
     "room_full": Code.ROOM_FULL,
     "stale_generation": Code.STALE_GENERATION,
 }
+
+_signals = metrics.SIGNALS.values  # for itself: this is the hottest path of all
 
 Refresh = Callable[[Socket, str], Awaitable[Struct]]
 Shown = Callable[[Socket, Literal["active", "away"]], None]
@@ -122,6 +125,7 @@ class Commands:
         except Exception as error:
             _refuse(socket, command.id, error)
             return
+        _signals[()] += 1
         _answer(socket, command.id, protocol.Nothing())
 
     def _begin(self, socket: Socket, command: protocol.AnyCommand) -> None:
@@ -167,8 +171,10 @@ class Commands:
             return
         error = acked.exception()
         if isinstance(error, Exception):
+            metrics.COMMANDS.add("send", _outcome(error))
             _refuse(socket, number, error)
         elif error is None:
+            metrics.COMMANDS.add("send", "ok")
             _answer(socket, number, acked.result())
 
     async def _work_off(self, socket: Socket, backlog: deque[protocol.AnyCommand]) -> None:
@@ -181,8 +187,10 @@ class Commands:
             try:
                 result = await self._perform(socket, command)
             except Exception as error:
+                metrics.COMMANDS.add(protocol.tag(command), _outcome(error))
                 _refuse(socket, command.id, error)
             else:
+                metrics.COMMANDS.add(protocol.tag(command), "ok")
                 if result is not None:
                     _answer(socket, command.id, result)
             socket.ended()
@@ -258,6 +266,10 @@ def _answer(socket: Socket, number: int, result: Struct) -> None:
     # Who numbered the frame 0 asked for no answer: of a hundred candidates none needs one.
     if number:
         socket.offer(protocol.encode(protocol.Reply(number, result)))
+
+
+def _outcome(error: Exception) -> str:
+    return error.code if isinstance(error, DomainError) else "internal"
 
 
 def _refuse(socket: Socket, number: int, error: Exception) -> None:

@@ -17,6 +17,7 @@ from uuid import UUID
 from django.conf import settings
 from msgspec import Struct
 
+from app import metrics
 from app.audit.context import Origin
 from app.errors import Unauthenticated
 from app.realtime import protocol, rooms
@@ -67,6 +68,7 @@ class Gateway:
         if (await receive())["type"] != "websocket.connect":
             return
         if self._draining or not self._has_room():
+            metrics.HANDSHAKES.add("turned_away")
             await _turn_away(scope, send)
             return
         version = protocol.VERSION if protocol.VERSION in scope.get("subprotocols", []) else None
@@ -108,6 +110,7 @@ class Gateway:
             self._machinery = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
+        metrics.readers.append(self._standing)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._hub.run())
@@ -119,7 +122,17 @@ class Gateway:
                 for chore in self._backend.chores:
                     tasks.create_task(chore(partial(self._lanes.run, Lane.CHORES)))
         finally:
+            metrics.readers.remove(self._standing)
             self._lanes.close()
+
+    def _standing(self) -> dict[str, float]:
+        """Asked in the thread that reads the metrics."""
+        return {
+            metrics.GATEWAY_SOCKETS.name: len(self._sockets),
+            metrics.GATEWAY_OPENING.name: len(self._opening),
+            metrics.GATEWAY_DRAINING.name: self._draining is not None,
+            **self._hub.standing(),
+        }
 
     async def stop(self) -> None:
         """End the machinery: for whoever goes on without a gateway."""
@@ -133,6 +146,7 @@ class Gateway:
         socket.opened(outlet)
         if version is None:
             # Accepted only to be closed with a code that the client can read.
+            metrics.HANDSHAKES.add("version")
             socket.close(Close.VERSION)
             return
         self._sockets.add(socket)
@@ -171,21 +185,25 @@ class Gateway:
             return
         if error := redeemed.exception():
             # The ticket may be good still: come back with it, or another one.
+            metrics.HANDSHAKES.add("failed")
             logger.warning("ticket_failed", extra={"error": type(error).__name__})
             text = "Tickets cannot be looked at right now."
             socket.close(Close.GAP, protocol.refusal(number, Code.INTERNAL, text))
             return
         principal = redeemed.result()
         if principal is None:
+            metrics.HANDSHAKES.add("refused")
             text = "The ticket is unknown, used or expired: ask for another one."
             refusal = protocol.refusal(number, Code.TICKET_EXPIRED, text)
             socket.close(Close.UNAUTHENTICATED, refusal)
             return
         if self._of_user.get(principal.user, 0) >= protocol.MAX_SOCKETS_PER_USER:
+            metrics.HANDSHAKES.add("too_many")
             socket.close(Close.TOO_MANY)
             return
         self._of_user[principal.user] = self._of_user.get(principal.user, 0) + 1
         socket.belongs_to(principal)
+        metrics.HANDSHAKES.add("accepted")
         socket.offer(protocol.encode(protocol.Reply(number, _welcome(principal))))
 
     async def _refresh(self, socket: Socket, ticket: str) -> Struct:

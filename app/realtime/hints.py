@@ -15,6 +15,8 @@ from typing import Any
 import redis
 from django.conf import settings
 
+from app import metrics
+
 logger = logging.getLogger(__name__)
 
 STREAM_CHANNEL = "parley:stream:"
@@ -98,7 +100,7 @@ def publish(hints: Sequence[Hint]) -> None:
         _outage.missed(channel for channel, _ in hints)
         return
     try:
-        with redis_client().pipeline(transaction=False) as pipe:
+        with metrics.HINT.timed(), redis_client().pipeline(transaction=False) as pipe:
             for channel, payload in hints:
                 pipe.publish(channel, payload)
             pipe.execute()

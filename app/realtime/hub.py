@@ -12,10 +12,12 @@ import logging
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import SystemRandom
+from time import perf_counter
 from typing import Any, Protocol
 
 from msgspec import Struct
 
+from app import metrics
 from app.errors import StaleGeneration, Unavailable
 from app.realtime import hints, protocol, rooms
 from app.realtime.follower import Follower
@@ -87,6 +89,7 @@ class Hub:
         self._rosters = rosters
         self._channels: dict[str, Channel] = {}
         self._hinted: dict[str, list[Event]] = {}
+        self._hinted_at = 0.0
         self._suspect: set[str] = set()
         self._attachments: list[Attachment] = []
         self._wake = asyncio.Event()
@@ -143,6 +146,15 @@ class Hub:
     def streams(self) -> Collection[str]:
         """What somebody here listens to."""
         return self._channels.keys()
+
+    def standing(self) -> dict[str, float]:
+        """How much is listened to, for the metrics; asked in their thread."""
+        channels = list(self._channels.values())
+        return {
+            metrics.GATEWAY_STREAMS.name: len(channels),
+            metrics.GATEWAY_SUBSCRIPTIONS.name: sum(len(each.sockets) for each in channels),
+            metrics.REDIS_LINK.name: self._follower.connected,
+        }
 
     def detach(self, socket: Subscriber, stream: str) -> None:
         """Stop handing events of `stream` to `socket`."""
@@ -220,6 +232,8 @@ class Hub:
                 push = protocol.Ephemeral(stream, message["t"], message["d"])
                 self.hand_out(stream, protocol.encode(push))
             else:
+                if not self._hinted:
+                    self._hinted_at = perf_counter()
                 self._hinted.setdefault(stream, []).append(Event(stream, *message))
                 self._wake.set()
 
@@ -247,17 +261,22 @@ class Hub:
             self._wake.clear()
             attachments, self._attachments = self._attachments, []
             hinted, self._hinted = self._hinted, {}
+            since = self._hinted_at
             suspect, self._suspect = self._suspect, set()
             try:
                 await self._round(attachments, hinted, suspect)
             except Exception as error:
                 # Whatever the reason (PostgreSQL is away, a key is not to be had): the round is
                 # tried again, from the log. What it handed out before has moved the offsets.
+                metrics.HUB_FAILURES.add()
                 logger.warning("hub_waits", extra={"error": type(error).__name__})
                 self._attachments = attachments + self._attachments
                 self._suspect |= suspect | set(hinted)
                 await asyncio.sleep(_jitter(0.2, 0.5))
                 self._wake.set()
+            else:
+                if hinted:
+                    metrics.DELIVERY.observe(perf_counter() - since)
 
     async def _round(
         self, attachments: list[Attachment], hinted: dict[str, list[Event]], suspect: set[str]

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from app import metrics
 from app.realtime import protocol
 from app.realtime.frames import text_frame
 from app.realtime.protocol import Close
@@ -123,6 +124,7 @@ class Socket:
             self._queue = deque()
         fill = max(len(self._queue) / QUEUE_FRAMES, self._bytes / QUEUE_BYTES)
         if ephemeral and fill >= 0.5:
+            metrics.SHED.add()
             return
         if fill >= 1:
             self.close(Close.SLOW)
@@ -135,6 +137,7 @@ class Socket:
         if self.closing or self._outlet is None:
             return
         self.closing = True
+        metrics.CLOSES.add(str(int(code)))
         self._queue = self.backlog = None
         self._outlet.close(code, text_frame(last) if last is not None else None)
 
