@@ -22,6 +22,8 @@ from app.settings.env import (
     mail_server,
     natural,
     postgresql,
+    random_key,
+    random_text,
     receipts_stream,
     redis_url,
     some_words,
@@ -39,7 +41,6 @@ DEBUG = False
 
 # Secrets and places: required everywhere. Development has them from the file that
 # `make run` writes, tests from the stack that they start, production from the operator.
-SECRET_KEY = env.required("SECRET_KEY", long_text, why="at least 50 random characters")
 ALLOWED_HOSTS = env.required("ALLOWED_HOSTS", some_words, why="the host names we answer to")
 
 # A process works as one role of the database. `manage.py` says which one its command needs.
@@ -57,24 +58,41 @@ GATEWAY_THREADS = env.optional("GATEWAY_THREADS", natural, default=8)
 # Sockets of one gateway process; one more is told to come back later.
 GATEWAY_SOCKETS = env.optional("GATEWAY_SOCKETS", natural, default=5000)
 
+# Secrets of what members wrote. The sealer opens nothing: what its process is not given, it
+# makes up.
+_SEALS = DATABASE_ROLE == "sealer"
+_KEY, _TEXT = (random_key, random_text) if _SEALS else (None, None)
 FIELD_ENCRYPTION_KEY = env.required(
-    "FIELD_ENCRYPTION_KEY", key_text, why="32 random bytes in base64, for application secrets"
+    "FIELD_ENCRYPTION_KEY",
+    key_text,
+    why="32 random bytes in base64, for application secrets",
+    spare=_KEY,
 )
 AUDIT_PSEUDONYM_KEY = env.required(
-    "AUDIT_PSEUDONYM_KEY", key_bytes, why="32 random bytes in base64, for pseudonyms in the trail"
+    "AUDIT_PSEUDONYM_KEY",
+    key_bytes,
+    why="32 random bytes in base64, for pseudonyms in the trail",
+    spare=_KEY,
 )
 BLIND_INDEX_KEY = env.required(
-    "BLIND_INDEX_KEY", key_bytes, why="32 random bytes in base64, for finding people by email"
+    "BLIND_INDEX_KEY",
+    key_bytes,
+    why="32 random bytes in base64, for finding people by email",
+    spare=_KEY,
 )
 JWT_SIGNING_KEY = env.required(
-    "JWT_SIGNING_KEY", long_text, why="at least 50 random characters, not SECRET_KEY"
+    "JWT_SIGNING_KEY",
+    long_text,
+    why="at least 50 random characters, not SECRET_KEY",
+    spare=_TEXT,
 )
+SECRET_KEY = env.required("SECRET_KEY", long_text, why="at least 50 random characters", spare=_TEXT)
 # What wraps the data keys: docs/keys.md.
 KEY_PROVIDER = env.optional("KEY_PROVIDER", key_provider, default="local")
 _KEY_FILE = "a file of 32 random bytes in base64, readable by us only"
 if KEY_PROVIDER == "local":
     KEY_ENCRYPTION_KEY_FILE: Path | None = env.required(
-        "KEY_ENCRYPTION_KEY_FILE", Path, why=_KEY_FILE
+        "KEY_ENCRYPTION_KEY_FILE", Path, why=_KEY_FILE, spare=(lambda: "/none") if _SEALS else None
     )
     KMS_KEY = env.optional("KMS_KEY", kms_key, default="")
 else:
@@ -294,6 +312,8 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Told to end, a worker has 10 s: what is not done by then goes back to the queue.
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 7.0
 CELERY_BEAT_SCHEDULE = {
     "beat-of-the-trail": {"task": "audit.heartbeat", "schedule": 3600},
     "verify-the-trail": {"task": "audit.verify_due", "schedule": 60},

@@ -7,6 +7,7 @@ a value is never echoed, because it may be a secret.
 import base64
 import binascii
 import re
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,12 +41,20 @@ class _Environment:
         """Take what the environment does not say from `values`: tests alone have such."""
         self._config = Config(_Values(values))
 
-    def required(self, name: str, cast: Callable[[str], T], *, why: str) -> T:
-        """The value of `name`. Missing, empty or malformed, it is noted for `check()`.
+    def required(
+        self,
+        name: str,
+        cast: Callable[[str], T],
+        *,
+        why: str,
+        spare: Callable[[], str] | None = None,
+    ) -> T:
+        """The value of `name`, or what `spare` makes. Missing without one, or malformed, it is
+        noted for `check()`.
 
         What is returned then must not be used: `check()` raises before anything can.
         """
-        raw = self._raw(name)
+        raw = self._raw(name) or (spare() if spare else "")
         if raw == "":
             self.problems.append(f"{name} is missing: {why}")
             return None  # type: ignore[return-value]
@@ -137,6 +146,16 @@ def key_bytes(value: str) -> bytes:
 def key_text(value: str) -> str:
     """32 bytes in URL-safe base64, as Fernet wants them (`openssl rand -base64 32 | tr +/ -_`)."""
     return base64.urlsafe_b64encode(key_bytes(value)).decode()
+
+
+def random_key() -> str:
+    """What `key_bytes` and `key_text` take, of this process alone."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def random_text() -> str:
+    """What `long_text` takes, of this process alone."""
+    return secrets.token_urlsafe(64)
 
 
 def key_provider(value: str) -> str:

@@ -1,0 +1,79 @@
+"""Which process of Parley this is: `python -m app.start web`, the entry point of the image.
+
+One image, one list of commands: Docker Compose, Cloud Run and the tests name a process here.
+The process is replaced by the program, so that signals reach it.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+GRACE_SECONDS = 9
+"""For what is under way after SIGTERM; Cloud Run kills after 10 s."""
+
+
+def command(process: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Return the words of the program that is `process`, such as `["web"]` or
+    `["manage", "audit_status"]`. Raises ValueError, which names the processes there are.
+    """
+    name, *words = process or [""]
+    if name == "manage" and words:
+        return _manage(*words)
+    known = _processes(environment)
+    if words or name not in known:
+        raise ValueError(f"Name a process: {', '.join(known)}, or manage and a command of it.")
+    return known[name]
+
+
+def _processes(environment: Mapping[str, str]) -> dict[str, list[str]]:
+    celery = [sys.executable, "-m", "celery", "--quiet", "--app", "app.celery"]
+    threads = environment.get("WEB_THREADS") or "16"
+    jobs = environment.get("WORKER_THREADS") or "4"
+    return {
+        # Pages and REST. Each thread has a connection to the database.
+        "web": _gunicorn(environment, "gthread", "app.wsgi", "--threads", threads),
+        # Sockets; it answers HTTP as well.
+        "gateway": _gunicorn(environment, "app.realtime.worker.GatewayWorker", "app.asgi"),
+        "worker": [
+            *celery, "worker", "--pool", "threads", "--concurrency", jobs,
+            "--loglevel", "WARNING", "--without-gossip",
+        ],
+        # Exactly one at a time. What it notes may be lost: jobs look for what is due.
+        "scheduler": [
+            *celery, "beat", "--loglevel", "WARNING", "--schedule", "/dev/shm/schedule",  # noqa: S108
+            "--pidfile", "",
+        ],
+        "sealer": _manage("seal"),
+        "migrate": _manage("migrate", "--no-input"),
+    }  # fmt: skip
+
+
+def _gunicorn(environment: Mapping[str, str], worker: str, module: str, *options: str) -> list[str]:
+    return [
+        sys.executable, "-m", "gunicorn", f"{module}:application",
+        "--worker-class", worker, *options,
+        "--bind", f"0.0.0.0:{environment.get('PORT') or 8080}",
+        "--graceful-timeout", str(GRACE_SECONDS), "--log-level", "warning",
+        "--no-control-socket", "--worker-tmp-dir", "/dev/shm",  # noqa: S108 - it is memory
+    ]  # fmt: skip
+
+
+def _manage(*words: str) -> list[str]:
+    return [sys.executable, "manage.py", *words]
+
+
+def main() -> None:
+    """Become the process that the arguments name."""
+    try:
+        words = command(sys.argv[1:], os.environ)
+    except ValueError as problem:
+        sys.exit(str(problem))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.prod")
+    # On SIGTERM a worker finishes what it can, and gives back what it cannot (settings:
+    # CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT); by itself it would wait until it is killed.
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    os.execv(words[0], words)  # noqa: S606 - no shell is meant
+
+
+if __name__ == "__main__":
+    main()
