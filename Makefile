@@ -8,7 +8,7 @@ export PORT
 # A supervisor whose `make` was killed stops in good order (util-linux; else it stays).
 FOLLOW := $(shell command -v setpriv >/dev/null && echo setpriv --pdeathsig TERM)
 
-.PHONY: run test lint check format bench-evidence bench-gateway lock manage clean environment help
+.PHONY: run test lint check format bench-evidence bench-gateway lock compose manage clean environment help
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-evidence [part=log]   measure what docs/performance.md promises"
 	@echo "make bench-gateway [part=relay]  the same of sockets, beside ws and PeerJS (node, npm)"
 	@echo "make manage do='audit_verify'   a command of manage.py, beside a running Parley"
+	@echo "make compose  all of Parley in containers, on a machine with Docker"
 	@echo "make lock     resolve the requirements again and lock them with their hashes"
 	@echo "make clean    delete .parley/: the environment, the data, the secrets"
 
@@ -47,6 +48,9 @@ bench-evidence: environment
 bench-gateway: environment
 	@exec $(BIN)/python -m benchmarks.gateway $(part) $(args)
 
+compose:
+	@$(or $(PYTHON),python3) -m dev.compose && exec docker compose up --build --detach
+
 manage: environment
 	@exec $(BIN)/python manage.py $(do)
 
@@ -56,6 +60,7 @@ lock: environment
 	@$(BIN)/$(COMPILE) $(upgrade) requirements-dev.txt -o requirements-dev-lock.txt
 	@$(BIN)/$(COMPILE) -c requirements-dev-lock.txt requirements.txt -o requirements-lock.txt
 	@$(BIN)/$(COMPILE) $(upgrade) tests/verifiers/sigstore.txt -o tests/verifiers/sigstore-lock.txt
+	@$(BIN)/$(COMPILE) $(upgrade) benchmarks/peers/synapse.txt -o benchmarks/peers/synapse-lock.txt
 
 clean:
 	@[ ! -e .parley/venv/bin/python ] || $(BIN)/python -m dev.clean

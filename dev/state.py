@@ -50,15 +50,7 @@ class State:
 
     def secrets(self) -> dict[str, str]:
         """The secrets of `env`: those there are, and new ones for those that are missing."""
-        known = read_env(self.file("env"))
-        made = {
-            "SECRET_KEY": secrets.token_urlsafe(64),
-            "JWT_SIGNING_KEY": secrets.token_urlsafe(64),
-            "FIELD_ENCRYPTION_KEY": _key(),
-            "AUDIT_PSEUDONYM_KEY": _key(),
-            "BLIND_INDEX_KEY": _key(),
-        }
-        return {name: known.get(name) or value for name, value in made.items()}
+        return new_secrets(read_env(self.file("env")))
 
     def key_file(self, name: str) -> Path:
         """A file of 32 random bytes in base64, made once."""
@@ -66,6 +58,18 @@ class State:
         if not path.exists():
             write_privately(path, _key() + "\n")
         return path
+
+
+def new_secrets(known: Mapping[str, str]) -> dict[str, str]:
+    """The secrets that every process of the app needs: those of `known`, else new ones."""
+    made = {
+        "SECRET_KEY": secrets.token_urlsafe(64),
+        "JWT_SIGNING_KEY": secrets.token_urlsafe(64),
+        "FIELD_ENCRYPTION_KEY": _key(),
+        "AUDIT_PSEUDONYM_KEY": _key(),
+        "BLIND_INDEX_KEY": _key(),
+    }
+    return {name: known.get(name) or value for name, value in made.items()}
 
 
 def read_env(path: Path) -> dict[str, str]:
@@ -77,7 +81,7 @@ def read_env(path: Path) -> dict[str, str]:
 
 
 def write_env(path: Path, values: Mapping[str, str]) -> None:
-    lines = ["# Written by `make run`. A variable of the environment wins over a line here."]
+    lines = ["# Made once. A variable of the environment wins over a line here."]
     lines += [f"{name}={value}" for name, value in values.items()]
     write_privately(path, "\n".join(lines) + "\n")
 
