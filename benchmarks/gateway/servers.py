@@ -1,7 +1,6 @@
 """What is measured, each as it is shipped, alone on the servers' core."""
 
 import base64
-import json
 import os
 import signal
 import sys
@@ -13,11 +12,12 @@ from typing import Protocol
 
 from django.conf import settings
 
+from app.start import command
 from benchmarks.gateway.machine import cores, family, on_core, processor_seconds, resident_bytes
 from benchmarks.peers.programs import PROGRAMS, Program
 from dev.ports import LOOPBACK, accepts, free_port
 from dev.privileges import dying_with_parent
-from dev.processes import PROJECT, ServerProcess
+from dev.processes import ServerProcess
 from tests.server import WebServer
 from tests.settings.production import production_environment
 from tests.stack import running_stack
@@ -32,22 +32,14 @@ class Server(Protocol):
     def pid(self) -> int: ...
 
 
-def production_command() -> list[str]:
-    """The Dockerfile's CMD, bound to this machine alone."""
-    last = [
-        line for line in (PROJECT / "Dockerfile").read_text().splitlines() if line[:4] == "CMD "
-    ]
-    command: list[str] = json.loads(last[-1].removeprefix("CMD "))
-    return [part.replace("0.0.0.0", LOOPBACK) for part in command]  # noqa: S104  # the opposite
-
-
 class Gateway(WebServer):
-    """The gateway in production's command, with production's settings and the benchmark's keys."""
+    """The gateway in the image's command, with production's settings and the benchmark's keys."""
 
     name = "gateway"
 
     def command(self) -> list[str]:
-        return production_command()
+        words = command(["gateway"], {"PORT": str(self.port)})
+        return [word.replace("0.0.0.0", LOOPBACK) for word in words]  # noqa: S104  # the opposite
 
     def environment(self) -> dict[str, str]:
         # The same keys: what is committed here is opened there.
