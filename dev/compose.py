@@ -1,4 +1,4 @@
-"""`make compose`: the secrets, keys and roles that docker-compose.yml reads, made once.
+"""`make compose`: the secrets and keys that docker-compose.yml reads, made once.
 
 Everything is in `.parley/compose/`, a folder of its maker's alone. The standard library is
 enough for it: whoever has Docker needs no environment here.
@@ -10,16 +10,6 @@ from pathlib import Path
 
 from dev.state import PROJECT, State, new_secrets, read_env, write_env
 
-_ROLES = """\
-CREATE ROLE parley_app NOLOGIN;
-CREATE ROLE parley_sealer NOLOGIN;
-CREATE ROLE parley_owner LOGIN PASSWORD '{owner}';
-CREATE ROLE parley_web LOGIN PASSWORD '{app}' IN ROLE parley_app;
-CREATE ROLE parley_log LOGIN PASSWORD '{sealer}' IN ROLE parley_sealer;
-CREATE DATABASE parley OWNER parley_owner;
-REVOKE ALL ON DATABASE parley FROM PUBLIC;
-GRANT CONNECT ON DATABASE parley TO parley_owner, parley_web, parley_log;
-"""
 _LOGINS = {"owner": "parley_owner", "app": "parley_web", "sealer": "parley_log"}
 
 
@@ -52,7 +42,15 @@ def prepare(folder: Path) -> None:
         name: value for name, value in read_env(folder / "env").items() if name not in places | app
     }
     write_env(folder / "env", places | app | new_secrets(own_words) | own_words)
-    write_env(folder / "env.owner", {"OWNER_DATABASE_URL": url["owner"]})
+    administrator = f"postgres://postgres:{passwords['postgres']}@postgresql:5432/postgres"
+    write_env(
+        folder / "env.owner",
+        {
+            "ADMIN_DATABASE_URL": f"{administrator}?sslmode=disable",
+            "OWNER_DATABASE_URL": url["owner"],
+            "SEALER_DATABASE_URL": url["sealer"],
+        },
+    )
     signing = {"SEALER_SIGNING_KEY_FILE": "/run/secrets/sealer-signing.key"}
     sealer = {"DATABASE_ROLE": "sealer", "DATABASE_URL": url["sealer"]}
     write_env(folder / "env.sealer", places | signing | sealer)
@@ -60,15 +58,9 @@ def prepare(folder: Path) -> None:
     turn = {"TURN_REALM": "localhost", "TURN_ADDRESS": "127.0.0.1"}
     turn |= {name: value for name, value in read_env(folder / "env.turn").items() if name in turn}
     write_env(folder / "env.turn", {"TURN_SECRET": passwords["turn"]} | turn)
-    _readable(folder / "roles.sql", _ROLES.format(**passwords))
     for name in ("key-encryption.key", "sealer-signing.key"):
-        _readable(folder / name, State(folder).key_file(name).read_text())
-
-
-def _readable(path: Path, text: str) -> None:
-    """For the container's user, whom the folder keeps out but Docker lets in."""
-    path.write_text(text)
-    path.chmod(0o644)
+        # For the container's user: the folder keeps others out, and Docker lets it in.
+        State(folder).key_file(name).chmod(0o644)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from dev.leftovers import Roll
 from dev.ports import LOOPBACK, free_port, is_taken
 from dev.postgresql import Cluster
 from dev.privileges import dying_with_parent
-from dev.roles import LOGINS, Passwords, create_database, create_roles, database_exists
+from dev.roles import LOGINS, Passwords, create_database, create_roles
 from dev.services import scheduler_command, sealer_command, web_command, worker_command
 from dev.state import PROJECT, STATE, State, read_env, write_env
 from dev.supervisor import Child, Supervisor, Terminal
@@ -105,8 +105,7 @@ class Run:
         self._wait(cluster.answers, "PostgreSQL", child.log, seconds=120)
         passwords = self._passwords()
         create_roles(cluster.url(), passwords)
-        if not database_exists(cluster.url(), DATABASE):
-            create_database(cluster.url(), DATABASE)
+        create_database(cluster.url(), DATABASE)
         secret = passwords.as_dict()
         return {kind: cluster.url(DATABASE, LOGINS[kind], secret[kind]) for kind in LOGINS}
 

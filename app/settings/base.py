@@ -52,16 +52,25 @@ _ROLE_DATABASE = env.optional(_ROLE_URL, postgresql, default=None, why=_POSTGRES
 DATABASES = {
     "default": _ROLE_DATABASE or env.required("DATABASE_URL", postgresql, why=_POSTGRES),
 }
+if DATABASE_ROLE == "admin":  # it makes the others: `manage.py database_roles`
+    DATABASE_LOGINS = {
+        kind: env.required(name, postgresql, why=f"{_POSTGRES}, of the {kind}")
+        for kind, name in {
+            "owner": "OWNER_DATABASE_URL",
+            "app": "DATABASE_URL",
+            "sealer": "SEALER_DATABASE_URL",
+        }.items()
+    }
 REDIS_URL = env.required("REDIS_URL", redis_url, why="redis://host:port/0")
 # Threads of the gateway that talk to the database, each with a connection of its own.
 GATEWAY_THREADS = env.optional("GATEWAY_THREADS", natural, default=8)
 # Sockets of one gateway process; one more is told to come back later.
 GATEWAY_SOCKETS = env.optional("GATEWAY_SOCKETS", natural, default=5000)
 
-# Secrets of what members wrote. The sealer opens nothing: what its process is not given, it
-# makes up.
-_SEALS = DATABASE_ROLE == "sealer"
-_KEY, _TEXT = (random_key, random_text) if _SEALS else (None, None)
+# Secrets of what members wrote. The sealer and who makes roles open nothing: what their process
+# is not given, it makes up.
+_BLIND = DATABASE_ROLE in {"sealer", "admin"}
+_KEY, _TEXT = (random_key, random_text) if _BLIND else (None, None)
 FIELD_ENCRYPTION_KEY = env.required(
     "FIELD_ENCRYPTION_KEY",
     key_text,
@@ -92,7 +101,7 @@ KEY_PROVIDER = env.optional("KEY_PROVIDER", key_provider, default="local")
 _KEY_FILE = "a file of 32 random bytes in base64, readable by us only"
 if KEY_PROVIDER == "local":
     KEY_ENCRYPTION_KEY_FILE: Path | None = env.required(
-        "KEY_ENCRYPTION_KEY_FILE", Path, why=_KEY_FILE, spare=(lambda: "/none") if _SEALS else None
+        "KEY_ENCRYPTION_KEY_FILE", Path, why=_KEY_FILE, spare=(lambda: "/none") if _BLIND else None
     )
     KMS_KEY = env.optional("KMS_KEY", kms_key, default="")
 else:

@@ -289,8 +289,8 @@ def postgresql(value: str) -> dict[str, Any]:
 
 
 def database_role(value: str) -> str:
-    """`app`, `owner` or `sealer`."""
-    if value not in {"app", "owner", "sealer"}:
+    """`app`, `owner`, `sealer` or `admin`."""
+    if value not in {"app", "owner", "sealer", "admin"}:
         raise ValueError("no such role")
     return value
 
