@@ -8,7 +8,7 @@
 // an `import … from`: `refuseTraps` fails the build if a new version breaks that.
 
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const root = new URL('..', import.meta.url);
 const vendor = new URL('app/web/static/web/vendor/', root);
@@ -19,16 +19,19 @@ const modules = [
   { package: '@preact/signals', from: 'dist/signals.module.js', to: 'signals.js' },
   { package: 'htm', from: 'dist/htm.module.js', to: 'htm.js' },
   { package: 'marked', from: 'lib/marked.esm.js', to: 'marked.js' },
+  // No module but a script, as that one is minified: half as large. It is loaded when it is needed.
+  { package: 'livekit-client', from: 'dist/livekit-client.umd.js', to: 'livekit-client.js', script: true },
 ];
 const specifiers = {
   preact: './preact.js',
   'preact/hooks': './preact-hooks.js',
   '@preact/signals-core': './signals-core.js',
 };
-const licences = {
-  preact: 'LICENSE', '@preact/signals-core': 'LICENSE', '@preact/signals': 'LICENSE',
-  htm: 'LICENSE', marked: ['LICENSE', 'LICENSE.md'], 'lucide-static': 'LICENSE',
+// What livekit-client's script has in it, beside the Apache-2.0 of its own.
+const bundled = {
+  'livekit-client': ['@livekit/mutex', '@livekit/protocol', 'events', 'jose', 'loglevel', 'machina', 'sdp', 'sdp-transform', 'tslib', 'webrtc-adapter'],
 };
+const names = ['LICENSE', 'LICENSE.md', 'LICENSE-MIT', 'LICENSE.txt'];
 
 /** @param {string} text @param {string} name */
 function refuseTraps(text, name) {
@@ -49,33 +52,31 @@ function version(name) {
 
 function copyModules() {
   const rows = [];
-  for (const { package: name, from, to } of modules) {
+  for (const { package: name, from, to, script } of modules) {
     let text = readFileSync(new URL(`node_modules/${name}/${from}`, root), 'utf8');
     text = text.replace(/\n?\/\/# sourceMappingURL=.*\s*$/, '\n');
     for (const [bare, relative] of Object.entries(specifiers)) {
       text = text.replaceAll(`from"${bare}"`, `from"${relative}"`);
     }
-    refuseTraps(text, to);
+    if (!script) refuseTraps(text, to);
     writeFileSync(new URL(to, vendor), text);
     rows.push([to, name, version(name), createHash('sha256').update(text).digest('hex')]);
   }
   return rows;
 }
 
-function copyLicences() {
-  for (const [name, files] of Object.entries(licences)) {
-    const target = new URL(`LICENSE-${name.replace('@', '').replace('/', '-')}.txt`, vendor);
-    const candidates = [files].flat();
-    const found = candidates.find((file) => {
-      try {
-        copyFileSync(new URL(`node_modules/${name}/${file}`, root), target);
-        return true;
-      } catch (error) {
-        if (error.code === 'ENOENT') return false;
-        throw error;
-      }
-    });
-    if (!found) throw new Error(`${name} has no licence file`);
+/** @param {string} name @returns {string} */
+function licenceOf(name) {
+  const folder = new URL(`node_modules/${name}/`, root);
+  const file = names.find((one) => existsSync(new URL(one, folder)));
+  if (!file) throw new Error(`${name} has no licence file`);
+  return readFileSync(new URL(file, folder), 'utf8');
+}
+
+function writeLicences() {
+  for (const name of new Set([...modules.map((one) => one.package), 'lucide-static'])) {
+    const parts = (bundled[name] ?? []).map((part) => `\n\n---- ${part} ${version(part)}, which is part of it ----\n\n${licenceOf(part)}`);
+    writeFileSync(new URL(`LICENSE-${name.replace('@', '').replace('/', '-')}.txt`, vendor), [licenceOf(name), ...parts].join(''));
   }
 }
 
@@ -96,7 +97,7 @@ function buildSprite() {
 }
 
 mkdirSync(vendor, { recursive: true });
-copyLicences();
+writeLicences();
 const rows = [...copyModules(), buildSprite()];
 writeFileSync(new URL('VENDORED.md', vendor), [
   '# Vendored, from npm', '',

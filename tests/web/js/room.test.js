@@ -5,6 +5,7 @@ import { deviceOf, isSigned } from '../../../app/web/static/web/js/voice/identit
 import { Calls } from '../../../app/web/static/web/js/voice/calls.js';
 import { applied, roster } from '../../../app/web/static/web/js/voice/roster.js';
 import { FakeClock, FakeStorage, settled } from './fakes.js';
+import { livekit } from './sfu-fakes.js';
 import { FakeConnection, engine, nowhere, participant, quiet } from './voice-fakes.js';
 
 const room = '11111111-1111-4111-8111-111111111111';
@@ -17,7 +18,7 @@ function track() {
 }
 
 /** One person's calls, with a server that a test plays. */
-async function setUp({ loudness = 0 } = {}) {
+async function setUp({ loudness = 0, library = null } = {}) {
   const clock = new FakeClock();
   const sent = [];
   const answers = { 'voice.ice': () => ({ servers: [], ttl: 600 }) };
@@ -50,7 +51,7 @@ async function setUp({ loudness = 0 } = {}) {
   const calls = new Calls({
     me: { id: 'me' }, clock, request, online: () => true, streams, storage: new FakeStorage(),
     api: { get: async () => ({ call: null, participants: [], position: { epoch: '', offset: 0 }, capacity: 8, host: false, notice: [] }) },
-    engine: engine('me'), device: () => deviceOf('me', nowhere),
+    engine: engine('me', library), device: () => deviceOf('me', nowhere),
     devices: { open: async () => { opened.push(track()); return opened.at(-1); }, openScreen: async () => track(), listen: () => ({ level: () => loudness, stop() {} }) },
   });
   const event = (t, d, conversation = room) => calls.happened({ s: `voice:${conversation}`, t, d });
@@ -235,4 +236,45 @@ test('a roster follows its stream, and events that come twice change nothing', (
   assert.deepEqual([...now.keys()], ['b']);
   assert.equal(applied(now, left), now);
   assert.equal(applied(now, { t: 'voice.handover', d: {} }), now);
+});
+
+const MEDIA = { url: 'wss://media', token: 'asked for' };
+
+test('a call that grows goes on through the media server, with a token that is asked for then', async () => {
+  const { world, library } = livekit();
+  const all = await joined({ library });
+  FakeConnection.all.at(-1).becomes('connected');
+  assert.equal(world.rooms.length, 0);
+  all.answers['voice.ice'] = () => ({ servers: [], ttl: 600, sfu: MEDIA });
+  all.event('voice.handover', { to: 'sfu', force: true });
+  await quiet();
+  assert.deepEqual([all.room.atServer.value, all.room.phase.value], [true, 'connected']);
+  const [media] = world.rooms;
+  assert.deepEqual([media.url, media.token, media.localParticipant.log], [MEDIA.url, MEDIA.token, ['publish microphone']]);
+  media.arrives('pid-of-bob', 'microphone');
+  assert.equal(all.room.views.value.get('pid-of-bob').sound, 'pid-of-bob microphone');
+  await all.clock.pass(4_000);
+  assert.equal(FakeConnection.all.every((one) => one.connectionState === 'closed'), true, 'the mesh has ended');
+  await all.calls.mute(true);
+  await quiet();
+  assert.equal(media.localParticipant.getTrackPublication('microphone').isMuted, true);
+  await all.calls.leave();
+  assert.equal(media.state, 'disconnected');
+});
+
+test('a call whose media server cannot be reached is over, with words that say so', async () => {
+  const { world, library } = livekit();
+  world.fail = () => new Error('no way');
+  const all = await joined({ library });
+  all.answers['voice.ice'] = () => ({ servers: [], ttl: 600, sfu: MEDIA });
+  all.event('voice.handover', { to: 'sfu', force: true });
+  for (let turn = 0; turn < 15; turn += 1) { await all.clock.pass(5_000); await quiet(); }
+  assert.equal(all.room.end.value?.reason, 'sfu_handover');
+  assert.equal(all.ops('voice.leave').length, 1, 'the others are told at once');
+});
+
+test('after a gap in the room’s stream the place is taken up again, which says where media goes', async () => {
+  const all = await joined();
+  await all.calls.reload(`voice:${room}`);
+  assert.equal(all.ops('voice.resume').length, 1);
 });

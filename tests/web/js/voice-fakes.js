@@ -77,7 +77,10 @@ export class FakeConnection {
   }
 }
 
-export const engine = (name) => ({ connect: (configuration) => new FakeConnection(configuration), certificate: async () => ({ fingerprint: fingerprintOf(name) }) });
+export const engine = (name, library = null) => ({
+  connect: (configuration) => new FakeConnection(configuration), certificate: async () => ({ fingerprint: fingerprintOf(name) }),
+  sfuClient: async () => { if (!library) throw new Error('nobody needs it here'); return library; },
+});
 
 export const nowhere = { keep: async (_name, made) => made };
 

@@ -65,10 +65,12 @@ declare namespace Parley {
     pid: string; gen: number; user: string; device: string; at: string; muted: boolean; muted_by: string | null;
     screen: boolean; video: boolean; key: string; fingerprint: string; signature: string;
   }
-  interface Ice { servers: { urls: string[]; username: string; credential: string }[]; ttl: number }
+  /** The media server, and what lets one's place in; good for ten minutes. */
+  interface Sfu { url: string; token: string }
+  interface Ice { servers: { urls: string[]; username: string; credential: string }[]; ttl: number; sfu?: Sfu | null }
   interface VoicePlace {
     conversation: string; call: string; pid: string; gen: number; s: string; e: string; o: number;
-    participants: Participant[]; ice: Ice; capacity: number; host: boolean; notice: string[]; lease: number; renew: number;
+    participants: Participant[]; ice: Ice; capacity: number; host: boolean; notice: string[]; lease: number; renew: number; sfu?: Sfu | null;
   }
 
   interface DurableFrame { s: string; e: string; o: number; t: string; d: any }
@@ -151,6 +153,8 @@ declare namespace Parley {
     type Kind = import('./voice/peer.js').Kind;
     type PeerState = import('./voice/peer.js').PeerState;
     type View = import('./voice/mesh.js').View;
+    type MeshRoute = Pick<import('./voice/mesh.js').Mesh, 'views' | 'members' | 'update' | 'meet' | 'received' | 'send' | 'resumed' | 'sources' | 'close'>;
+    type SfuRoute = Pick<import('./voice/sfu.js').Sfu, 'views' | 'sent' | 'update' | 'begin' | 'send' | 'mute' | 'sources' | 'close'>;
     type Grade = import('./voice/quality.js').Grade;
     type Look = import('./voice/quality.js').Look;
     type Measured = import('./voice/quality.js').Measured;

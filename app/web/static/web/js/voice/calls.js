@@ -100,7 +100,7 @@ export class Calls {
       // A room in which nobody has ever been has no stream yet: from its top, and then we look again.
       if (!at) streams.follow(name, found.position.epoch ? found.position : null);
       else if (found.position.epoch) streams.reset(name, found.position);
-      if (this.room.place.value?.conversation === conversation) this.room.mesh.value?.update(found.participants);
+      if (this.room.place.value?.conversation === conversation) this.room.routes.value?.update(found.participants);
     } catch (error) {
       if (/** @type {any} */ (error).status === 404) return;
       clock.setTimeout(() => { if (this.watched === conversation) void this.#load(conversation); }, 3_000);
@@ -108,8 +108,11 @@ export class Calls {
   }
 
   /** The stream cannot be continued. @param {string} stream */
-  reload(stream) {
-    void this.#load(stream.slice('voice:'.length));
+  async reload(stream) {
+    const conversation = stream.slice('voice:'.length);
+    await this.#load(conversation);
+    // Where media goes may have changed with what is missing: the server says so to who takes up their place.
+    if (this.room.place.value?.conversation === conversation) await this.room.connected();
   }
 
   /** @param {Parley.VoicePlace} place @param {boolean} fresh */
@@ -119,7 +122,7 @@ export class Calls {
     const known = this.view(conversation);
     const now = news || !known ? roster(place.participants) : known.roster;
     this.#show(conversation, { call: place.call, roster: now, capacity: place.capacity, notice: place.notice, host: place.host });
-    this.room.mesh.value?.update(now.values(), fresh);
+    this.room.routes.value?.update(now.values(), fresh);
   }
 
   /** @param {string} conversation @param {RoomView} view */

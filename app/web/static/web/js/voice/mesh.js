@@ -19,6 +19,7 @@ const REFRESH_AT = 0.7; // of the time for which relay credentials are good
  * @property {string} conversation
  * @property {any} certificate of DTLS, the same for all connections of one joining
  * @property {Parley.Ice} ice
+ * @property {number} [age] milliseconds since `ice` was given
  * @property {boolean} relayOnly
  * @property {(configuration: any) => any} connect makes an RTCPeerConnection
  * @property {() => Promise<Parley.Ice>} askIce
@@ -42,7 +43,7 @@ export class Mesh {
     this.asking = null;
     /** @type {any} */
     this.timer = null;
-    this.#servers(options.ice);
+    this.#servers(options.ice, options.age);
   }
 
   /**
@@ -59,6 +60,11 @@ export class Mesh {
       else if (known.participant.gen !== participant.gen) void this.#resumed(participant);
       else known.participant = participant;
     }
+  }
+
+  /** All in the room begin a mesh now: of two, the impolite one offers. @param {Iterable<Parley.Participant>} participants */
+  meet(participants) {
+    for (const one of participants) if (one.pid !== this.options.me && !this.members.has(one.pid)) void this.#add(one, this.options.me > one.pid);
   }
 
   /** @param {string} sender @param {Parley.Voice.Signal} signal */
@@ -157,11 +163,11 @@ export class Mesh {
     return { iceServers, certificates: [this.options.certificate], iceTransportPolicy: this.options.relayOnly ? 'relay' : 'all' };
   }
 
-  /** @param {Parley.Ice} ice */
-  #servers(ice) {
+  /** @param {Parley.Ice} ice @param {number} [age] milliseconds since it was given */
+  #servers(ice, age = 0) {
     this.ice = ice;
-    this.since = this.options.clock.now();
-    this.#refreshIn(ice.ttl * 1000 * REFRESH_AT);
+    this.since = this.options.clock.now() - age;
+    this.#refreshIn(Math.max(0, ice.ttl * 1000 * REFRESH_AT - age));
   }
 
   /** @param {number} ms */

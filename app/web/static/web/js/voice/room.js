@@ -9,8 +9,12 @@
 import { deviceOf, fingerprints, isAnnounced, sign } from './identity.js';
 import { Hearing, every } from './hearing.js';
 import { Mesh } from './mesh.js';
+import { KINDS } from './peer.js';
 import { newId } from '../ids.js';
+import { Routes } from './routes.js';
+import { Sfu } from './sfu.js';
 import { Code, ConnectionLost, Refused } from '../protocol.js';
+import { sfuClient } from '../sfu-client.js';
 import { batch, computed, effect, signal } from '../../vendor/signals-core.js';
 
 const ASK_AGAIN_MS = 1_000;
@@ -27,6 +31,8 @@ export const browserEngine = {
   connect: (configuration) => new RTCPeerConnection(configuration),
   /** @returns {Promise<any>} */
   certificate: () => RTCPeerConnection.generateCertificate(/** @type {any} */ ({ name: 'ECDSA', namedCurve: 'P-256' })),
+  /** What speaks to the media server, once a call goes through it. @returns {Promise<any>} */
+  sfuClient,
 };
 
 /** A certificate's fingerprint, from a description: not every browser tells it otherwise. @param {typeof browserEngine} engine @param {any} certificate */
@@ -66,13 +72,13 @@ export class Room {
     /** Since when the server does not know of us on this socket, in milliseconds; 0 when it does. */
     this.unseated = signal(0);
     this.reached = signal(false);
-    this.mesh = signal(/** @type {Mesh | null} */ (null));
+    this.routes = signal(/** @type {Routes | null} */ (null));
     this.muted = signal(false);
     this.mutedBy = signal(/** @type {string | null} */ (null));
     this.hearing = new Hearing({
       clock: this.clock,
       me: () => this.#seat().pid,
-      sources: () => this.mesh.value?.sources() ?? [],
+      sources: () => this.routes.value?.sources() ?? [],
       // A report that is lost is one of many.
       report: (peer, measured) => { options.request('voice.report', { ...this.#seat(), peer, ...measured }).catch(() => {}); },
     });
@@ -86,6 +92,10 @@ export class Room {
     this.asked = null;
     this.serial = 0;
     this.renewing = () => {};
+    /** What comes from each of the others, by pid. */
+    this.views = computed(() => this.routes.value?.views.value ?? new Map());
+    /** Whether media goes through the media server. */
+    this.atServer = computed(() => this.routes.value?.through.value === 'sfu');
     this.conversation = computed(() => this.place.value?.conversation ?? this.joining.value);
     this.phase = computed(() => this.#phase());
     effect(() => { if (this.place.value && this.#heard() > 0) this.reached.value = true; });
@@ -96,20 +106,19 @@ export class Room {
     const place = this.place.value;
     if (!place) return this.joining.value ? 'joining' : this.end.value ? 'left' : 'idle';
     if (this.unseated.value) return 'reconnecting';
-    const others = this.mesh.value?.views.value.size ?? 0;
-    if (others === 0 || this.#heard() > 0) return 'connected';
+    if (this.views.value.size === 0 || this.#heard() > 0) return 'connected';
     return this.reached.value ? 'reconnecting' : 'connecting';
   }
 
   #heard() {
-    return [...this.mesh.value?.views.value.values() ?? []].filter((view) => view.state === 'connected').length;
+    return [...this.views.value.values()].filter((view) => view.state === 'connected').length;
   }
 
   /** What is sent of a kind; tracks may be given before joining. @param {Parley.Voice.Kind} kind @param {any} track */
   give(kind, track) {
     this.tracks[kind] = track;
     if (kind === 'sound' && track) track.enabled = !this.muted.value;
-    this.mesh.value?.send(kind, track);
+    this.routes.value?.send(kind, track);
   }
 
   /**
@@ -166,15 +175,15 @@ export class Room {
   #seated(place, fresh) {
     batch(() => {
       if (fresh) {
-        this.mesh.value?.close();
-        this.mesh.value = this.#makeMesh(place);
+        this.routes.value?.close();
+        this.routes.value = this.#makeRoutes(place);
         this.reached.value = false;
       }
       this.joining.value = null;
       this.place.value = place;
       this.unseated.value = 0;
       this.options.onPlace(place, fresh);
-      if (!fresh) this.mesh.value?.resumed(place.ice);
+      if (!fresh) this.routes.value?.resumed(place.ice, place.sfu ?? null);
     });
     this.renewing();
     this.renewing = every(this.clock, place.renew * 1000, () => this.#renew());
@@ -182,17 +191,39 @@ export class Room {
   }
 
   /** @param {Parley.VoicePlace} place */
-  #makeMesh(place) {
-    const mesh = new Mesh({
-      me: place.pid, conversation: place.conversation, ice: place.ice, relayOnly: this.relayOnly, clock: this.clock,
+  #makeRoutes(place) {
+    const since = this.clock.now();
+    const routes = new Routes({
+      me: place.pid, clock: this.clock,
+      mesh: () => this.#makeMesh(place, this.clock.now() - since),
+      sfu: (given, lost) => new Sfu({
+        me: place.pid, conversation: place.conversation, given, lost, clock: this.clock,
+        ask: async () => (await this.#askIce()).sfu ?? null,
+        load: this.engine.sfuClient,
+        online: () => !this.unseated.value,
+      }),
+      lost: () => this.#unreachable(),
+    }, place.sfu ?? null);
+    for (const kind of KINDS) routes.send(kind, this.tracks[kind]);
+    routes.mute(this.muted.value);
+    return routes;
+  }
+
+  /** @param {Parley.VoicePlace} place @param {number} age of what it has in hand, in milliseconds */
+  #makeMesh(place, age) {
+    return new Mesh({
+      me: place.pid, conversation: place.conversation, ice: place.ice, age, relayOnly: this.relayOnly, clock: this.clock,
       certificate: this.announced?.certificate,
       connect: this.engine.connect,
-      askIce: () => this.options.request('voice.ice', this.#seat()),
+      askIce: () => this.#askIce(),
       // A signal that is lost or refused comes again with the next look at the connection.
       send: (to, gen, signal) => { this.options.request('voice.signal', { to, gen, ...signal }).catch(() => {}); },
     });
-    for (const kind of /** @type {const} */ (['sound', 'camera', 'screen'])) mesh.send(kind, this.tracks[kind]);
-    return mesh;
+  }
+
+  /** @returns {Promise<Parley.Ice>} fresh credentials of relays, and of the media server where there is one */
+  #askIce() {
+    return this.options.request('voice.ice', this.#seat());
   }
 
   #seat() {
@@ -278,12 +309,13 @@ export class Room {
     const place = this.place.value;
     if (!place) return;
     if (t === 'voice.signalled') {
-      if (d.to === place.pid) this.mesh.value?.received(d.sender, d);
+      if (d.to === place.pid) this.routes.value?.received(d.sender, d);
       return;
     }
     if (d.pid === place.pid && t === 'voice.left') return d.reason === 'timeout' ? this.#silent(place) : this.over(d.reason, d.by);
     if (d.pid === place.pid && t === 'voice.changed' && d.muted && d.muted_by) this.#mutedIs(true, d.muted_by);
-    this.mesh.value?.update(roster.values());
+    if (t === 'voice.handover') this.routes.value?.handedOver(d);
+    this.routes.value?.update(roster.values());
   }
 
   /** Whether a place is, or was last, ours. @param {string} pid */
@@ -296,6 +328,7 @@ export class Room {
     this.muted.value = muted;
     this.mutedBy.value = by;
     if (this.tracks.sound) this.tracks.sound.enabled = !muted;
+    this.routes.value?.mute(muted);
   }
 
   // What one does.
@@ -337,6 +370,12 @@ export class Room {
     this.#ended(reason, by, conversation);
   }
 
+  /** The call goes through the media server, and there is no way to it from here. */
+  #unreachable() {
+    this.options.request('voice.leave', this.#seat()).catch(() => {});
+    this.over('sfu_handover', null);
+  }
+
   /** @param {string | null} reason null where it was one's own wish @param {string | null} by @param {string} conversation */
   #ended(reason, by, conversation) {
     batch(() => {
@@ -349,8 +388,8 @@ export class Room {
     this.renewing();
     this.lastPid = this.place.value?.pid ?? this.lastPid;
     batch(() => {
-      this.mesh.value?.close();
-      this.mesh.value = null;
+      this.routes.value?.close();
+      this.routes.value = null;
       this.place.value = null;
       this.asked = null;
       this.unseated.value = 0;

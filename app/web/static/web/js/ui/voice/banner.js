@@ -30,7 +30,7 @@ function Trouble() {
     return () => clearTimeout(timer);
   }, [phase]);
   if (!late) return null;
-  const views = [...room.mesh.value?.views.value.values() ?? []];
+  const views = [...room.views.value.values()];
   const heard = views.filter((one) => one.state === 'connected').length;
   const text = troubleWords({ phase, unseated: room.unseated.value, others: views.length, heard, lease: room.place.value?.lease ?? 20 });
   return text && html`<p class="banner banner-warn"><${Icon} name="refresh-cw" /> <span>${text}</span></p>`;
@@ -40,7 +40,7 @@ function Unproven() {
   const { session } = useApp();
   const { calls, store } = session;
   const roster = calls.view(calls.room.place.value?.conversation ?? '')?.roster;
-  const names = [...calls.room.mesh.value?.views.value ?? []].filter(([, view]) => view.state === 'unproven').map(([pid]) => store.name(roster?.get(pid)?.user ?? ''));
+  const names = [...calls.room.views.value].filter(([, view]) => view.state === 'unproven').map(([pid]) => store.name(roster?.get(pid)?.user ?? ''));
   if (names.length === 0) return null;
   return html`<p class="banner banner-bad"><${Icon} name="shield-alert" /> <span>Parley could not make sure that this is the device of ${names.join(', ')}, so you are not connected to it. Tell your administrator.</span></p>`;
 }

@@ -38,7 +38,7 @@ function State() {
   if (phase === 'reconnecting') return html`<span class="badge badge-warn"><${Icon} name="refresh-cw" /> reconnecting</span>`;
   if (phase === 'connecting') return html`<span class="badge">connecting…</span>`;
   const qualities = [...room.hearing.qualities.value.values()];
-  if (qualities.length === 0) return html`<span class="small soft">${(room.mesh.value?.views.value.size ?? 0) === 0 ? 'only you' : ''}</span>`;
+  if (qualities.length === 0) return html`<span class="small soft">${room.views.value.size === 0 ? 'only you' : ''}</span>`;
   return html`<${Quality} grade=${room.hearing.grade()} relayed=${qualities.some((one) => one.measured.candidate === 'relay')} />`;
 }
 

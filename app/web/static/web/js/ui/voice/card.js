@@ -47,7 +47,7 @@ function Person({ participant, host, here }) {
 function Link({ pid }) {
   const { session } = useApp();
   const { room } = session.calls;
-  const state = room.mesh.value?.views.value.get(pid)?.state;
+  const state = room.views.value.get(pid)?.state;
   if (state === 'unproven') return html`<span class="badge badge-bad" title="What came was not signed by this person’s device. Parley does not connect you; tell your administrator.">not verified</span>`;
   if (state === 'interrupted') return html`<span class="badge badge-warn">interrupted</span>`;
   const quality = room.hearing.qualities.value.get(pid);

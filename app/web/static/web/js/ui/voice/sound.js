@@ -6,7 +6,7 @@ export function Sound() {
   const { session } = useApp();
   const { room } = session.calls;
   const [blocked, setBlocked] = useState(false);
-  const views = room.mesh.value?.views.value ?? new Map();
+  const views = room.views.value;
   const roster = session.calls.view(room.place.value?.conversation ?? '')?.roster;
   const play = () => {
     setBlocked(false);

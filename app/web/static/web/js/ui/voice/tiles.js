@@ -17,7 +17,7 @@ export function Tiles({ conversation }) {
 /** @param {Parley.Session} session @param {string} me screens first: they are why one looks */
 function shown({ calls, store }, me) {
   const { media, room } = calls;
-  const views = room.mesh.value?.views.value ?? new Map();
+  const views = room.views.value;
   const roster = [...calls.view(room.place.value?.conversation ?? '')?.roster.values() ?? []];
   return (/** @type {const} */ (['screen', 'camera'])).flatMap((kind) => roster.flatMap((one) => {
     const mine = one.pid === me;

@@ -27,7 +27,7 @@ export function endWords(session, { reason, by, conversation }) {
     case 'replaced': return `You joined ${room} from another window of this browser, so this one left it.`;
     case 'revoked': return `You have left ${room}: you are not in that conversation any more, or are signed out.`;
     case 'room_closed': return `${room[0]?.toUpperCase()}${room.slice(1)} has ended.`;
-    case 'sfu_handover': return `${room[0]?.toUpperCase()}${room.slice(1)} has become too large for this page.`;
+    case 'sfu_handover': return `${room[0]?.toUpperCase()}${room.slice(1)} has grown so large that it goes through your organization’s media server, and this browser cannot reach that. Try another network, then join again. If it stays so, tell your administrator.`;
     default: return `You were without a connection for too long, so you have left ${room}.`;
   }
 }
