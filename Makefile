@@ -8,7 +8,7 @@ export PORT
 # A supervisor whose `make` was killed stops in good order (util-linux; else it stays).
 FOLLOW := $(shell command -v setpriv >/dev/null && echo setpriv --pdeathsig TERM)
 
-.PHONY: run test lint check format bench-evidence bench-gateway lock compose manage clean environment help
+.PHONY: run test lint check format bench-evidence bench-gateway loadtest lock compose manage clean environment help
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make check    lint, then test: the gate"
 	@echo "make format   let ruff put the format right"
 	@echo "make bench-evidence [part=log]   measure what docs/performance.md promises"
+	@echo "make loadtest PROFILE=smoke      load all of Parley, here or at TARGET=https://… (docs/loadtests.md)"
 	@echo "make bench-gateway [part=relay]  the same of sockets, beside ws and PeerJS (node, npm)"
 	@echo "make manage do='audit_verify'   a command of manage.py, beside a running Parley"
 	@echo "make compose  all of Parley in containers, on a machine with Docker"
@@ -44,6 +45,10 @@ format: environment
 
 bench-evidence: environment
 	@exec $(BIN)/python -m benchmarks $(part) $(args)
+
+# Variables of the command line are in the environment: loadtests/README.md names them.
+loadtest: environment
+	@exec $(FOLLOW) $(BIN)/python -m loadtests
 
 bench-gateway: environment
 	@exec $(BIN)/python -m benchmarks.gateway $(part) $(args)

@@ -1,0 +1,80 @@
+"""`make loadtest PROFILE=smoke`: what the variables mean is in loadtests/README.md.
+
+Exits with what the report says (0 passed, 1 an objective missed, 2 incorrect, 3 void, 4 not
+whole), or with 5 where there was nothing to report on: it could not begin.
+"""
+
+import os
+
+os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"  # before locust is imported, here and in workers
+
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from dev.errors import SetupProblem
+from loadtests.aim import Unfit, check_files, check_target
+from loadtests.house import open_house
+from loadtests.objectives import FILE, BadObjectives, load
+from loadtests.people import BadAccounts, chosen_accounts, write_accounts
+from loadtests.profiles import BadProfile, Profile, profile, whole
+from loadtests.run import Interruption, Scene, run_on
+
+COULD_NOT_BEGIN = 5
+INTERRUPTED = 130
+
+
+def main(given: Mapping[str, str]) -> int:
+    """Run what the variables ask for. Returns the exit code."""
+    interruption = Interruption()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interruption)
+    try:
+        chosen = profile(given.get("PROFILE") or "smoke", given)
+        workers = whole("WORKERS", given.get("WORKERS") or "1")
+        objectives = Path(given.get("OBJECTIVES") or FILE)
+        load(chosen.name, objectives)
+        check_files(chosen, workers)
+        with _scene(given, chosen) as scene:
+            folder = run_on(scene, chosen, workers, interruption, given)
+    except (BadProfile, BadObjectives, BadAccounts, Unfit, SetupProblem) as problem:
+        print(f"\nNo load test: {problem}", file=sys.stderr)
+        return COULD_NOT_BEGIN
+    except KeyboardInterrupt:
+        print("\nNo load test: interrupted before it began.", file=sys.stderr)
+        return INTERRUPTED
+    return _report(folder, objectives, given)
+
+
+@contextmanager
+def _scene(given: Mapping[str, str], chosen: Profile) -> Iterator[Scene]:
+    """A deployment that was named, or one of our own that ends with the run."""
+    if target := given.get("TARGET"):
+        accounts = chosen_accounts(given)
+        url = check_target(target, given)
+        with tempfile.TemporaryDirectory(prefix="parley-load-") as folder:
+            file = Path(folder) / "accounts.json"
+            write_accounts(file, accounts)
+            yield Scene([url], file, house=None)
+        return
+    print("Starting PostgreSQL, Redis, two gateways, worker, scheduler and sealer …", flush=True)
+    most = {kind: max(getattr(s, kind) for s in chosen.steps) for kind in ("members", "voices")}
+    with open_house() as house:
+        accounts_file = house.seed(sum(most.values()), chosen.size.officers)
+        yield Scene(house.urls, accounts_file, house=house)
+
+
+def _report(folder: Path, objectives: Path, given: Mapping[str, str]) -> int:
+    command = [sys.executable, "-m", "loadtests.report", str(folder)]
+    command += ["--objectives", str(objectives)]
+    if baseline := given.get("BASELINE"):
+        command += ["--baseline", baseline]
+    return subprocess.call(command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))

@@ -1,0 +1,184 @@
+"""locust's master: starts workers, leads them through the phases, and collects what they know.
+
+In one process with the house, whose faults belong to phases. Everything waits with gevent here,
+and nothing of the standard library is patched.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from locust.env import Environment
+from locust.runners import MasterRunner
+from msgspec.structs import replace
+
+from dev.ports import LOOPBACK, free_port
+from dev.privileges import dying_with_parent
+from dev.processes import PROJECT, ServerProcess
+from loadtests import ledger
+from loadtests.locustfile import USERS
+from loadtests.orders import Order
+from loadtests.profiles import SETTLE_SECONDS, Step
+from loadtests.record import Ledger, Phase, Run, write_run
+
+if TYPE_CHECKING:
+    from loadtests.run import Interruption
+
+START_SECONDS = 30.0
+FINISH_SECONDS = 30.0
+SPAWN_A_SECOND = 50.0
+PROGRESS_SECONDS = 5.0
+
+
+class CutShort(Exception):
+    """The run ends before its profile does; says why."""
+
+
+class Conductor:
+    """One run. `record` is kept in the folder's run.json from the first phase on."""
+
+    def __init__(
+        self, folder: Path, record: Run, workers: int, interruption: "Interruption"
+    ) -> None:
+        self.folder, self.record = folder, record
+        self._interruption, self._count = interruption, workers
+        self._workers: list[ServerProcess] = []
+        self._staged: set[int] = set()
+        self._finished: dict[int, str] = {}
+        self._environment = Environment(user_classes=USERS, host=record.target)
+        self._runner: MasterRunner
+        self.write()
+
+    def pids(self) -> list[int]:
+        """Of the generator: this process and its workers."""
+        return [os.getpid(), *(one.pid for one in self._workers if one.exit_code() is None)]
+
+    @contextmanager
+    def staged(self, order: Order) -> Iterator[None]:
+        """Workers are there and know their part within. Raises CutShort."""
+        port = free_port()
+        self._runner = self._environment.create_master_runner(LOOPBACK, port)
+        self._runner.register_message("staged", self._on_staged)
+        self._runner.register_message("finished", self._on_finished)
+        try:
+            self._workers = [self._worker(number, port) for number in range(self._count)]
+            self._wait(lambda: self._runner.worker_count == self._count, "workers to start")
+            self._runner.send_message("order", asdict(order))
+            self._wait(lambda: len(self._staged) == self._count, "workers to learn their part")
+            yield
+        finally:
+            self._runner.quit()
+            for worker in self._workers:
+                worker.stop(grace=5)
+
+    def play(self, step: Step) -> Phase:
+        """Lead all through one phase. Raises CutShort."""
+        self._begin(step.name, step.users, step.rate)
+        self._runner.send_message("pace", {"rate": step.rate / step.members})
+        if self._runner.user_count != step.users:
+            self._runner.start(step.users, SPAWN_A_SECOND)
+        self._sleep(step.seconds)
+        return self._end()
+
+    def settle(self) -> None:
+        """Nobody begins anything: what is under way arrives."""
+        self._begin("settle", self._runner.user_count, 0)
+        self._runner.send_message("pace", {"rate": 0})
+        self._sleep(SETTLE_SECONDS, patient=True)
+        self._end()
+
+    def finish(self) -> None:
+        """Let the workers write what they know, and judge it. Raises CutShort."""
+        self._runner.send_message("finish", {})
+        self._wait(lambda: len(self._finished) == self._count, "what workers know", patient=True)
+        if failures := [failure for failure in self._finished.values() if failure]:
+            raise CutShort(f"a user could not live: {failures[0]}")
+        pages = [ledger.decoded(path.read_bytes()) for path in self.folder.glob("*.ledger.json")]
+        found = ledger.judge(pages)
+        fields = {name: getattr(found, name) for name in Ledger.__struct_fields__}
+        self.write(ledger=Ledger(**fields))
+
+    def cut(self, why: str) -> None:
+        """Note that the run is not whole."""
+        print(f"Cut short: {why}", file=sys.stderr, flush=True)
+        self.write(cut_short=self.record.cut_short or why)
+
+    def write(self, **changes: Any) -> None:
+        self.record = replace(self.record, **changes)
+        write_run(self.folder, self.record)
+
+    # Inside.
+
+    @property
+    def _seconds(self) -> float:
+        return time.time() - self.record.began.timestamp()
+
+    def _begin(self, name: str, users: int, rate: float) -> None:
+        phase = Phase(name=name, since=self._seconds, users=users, rate=rate)
+        self.write(phases=[*self.record.phases, phase])
+        self._say(f"{name}: {users} users, {rate:g} {self.record.rate_unit}")
+
+    def _end(self) -> Phase:
+        *before, last = self.record.phases
+        last = replace(last, until=self._seconds)
+        self.write(phases=[*before, last])
+        return last
+
+    def _say(self, text: str) -> None:
+        print(f"{self._seconds:6.0f} s  {text}", flush=True)
+
+    def _progress(self) -> None:
+        total, send = self._environment.stats.total, self._environment.stats.get("send", "socket")
+        median, p99 = (send.get_current_response_time_percentile(part) for part in (0.5, 0.99))
+        self._say(
+            f"  {self._runner.user_count} users, {total.current_rps:.0f} operations a second,"
+            f" {total.num_failures} refused or failed"
+            f", send p50 {median or 0:.0f} ms, p99 {p99 or 0:.0f} ms"
+        )
+
+    def _worker(self, number: int, port: int) -> ServerProcess:
+        locust = [sys.executable, "-m", "locust", "-f", str(PROJECT / "loadtests/locustfile.py")]
+        master = ["--worker", "--master-host", LOOPBACK, "--master-port", str(port)]
+        return ServerProcess(
+            f"worker {number + 1}",
+            dying_with_parent([*locust, *master], on_parent_death="KILL"),
+            log=self.folder / f"worker-{number + 1}.log",
+            environment=os.environ | {"LOADTEST_WORKER": str(number)},
+        )
+
+    def _sleep(self, seconds: float, *, patient: bool = False) -> None:
+        end, told = time.monotonic() + seconds, time.monotonic()
+        while (left := end - time.monotonic()) > 0:
+            gevent.sleep(min(left, 0.25))
+            self._check(patient)
+            if time.monotonic() - told > PROGRESS_SECONDS:
+                told += PROGRESS_SECONDS
+                self._progress()
+
+    def _wait(self, true: Callable[[], bool], what: str, *, patient: bool = False) -> None:
+        end = time.monotonic() + START_SECONDS
+        while not true():
+            gevent.sleep(0.05)
+            self._check(patient)
+            if time.monotonic() > end:
+                raise CutShort(f"waited {START_SECONDS:.0f} s for {what}")
+
+    def _check(self, patient: bool) -> None:
+        """Raise CutShort if a worker has died, or (unless `patient`) somebody wants us to stop."""
+        for worker in self._workers:
+            if (code := worker.exit_code()) is not None:
+                raise CutShort(f"{worker.name} ended with {code}:\n{worker.last_words()}")
+        if self._interruption.reason and not patient:
+            raise CutShort(self._interruption.reason)
+
+    def _on_staged(self, msg: Any, **_: Any) -> None:
+        self._staged.add(msg.data["worker"])
+
+    def _on_finished(self, msg: Any, **_: Any) -> None:
+        self._finished[msg.data["worker"]] = msg.data["failure"]

@@ -1,0 +1,203 @@
+"""What a run needs when no deployment is named: Parley as production starts it, on loopback.
+
+PostgreSQL (with every commit on the disk), Redis, two gateways that serve pages and REST as well,
+a worker, the scheduler and the sealer, in a folder of their own that ends with the run. Only
+processes that were started here are ever stopped, each by its own id.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dev.errors import SetupProblem
+from dev.ports import LOOPBACK, free_port
+from dev.postgresql import Cluster
+from dev.privileges import dying_with_parent, reaches
+from dev.processes import PROJECT, ServerProcess
+from dev.redis_server import RedisServer
+from dev.roles import LOGINS, create_database
+from dev.services import gateway_command, scheduler_command, sealer_command, worker_command
+from dev.state import write_privately
+from tests.mould import TEMPLATE, copy_of_the_mould
+from tests.settings.production import production_environment
+
+DATABASE = "parley_load"
+READY_SECONDS = 60
+
+
+class Gateway:
+    """One instance; killed and started again it keeps its port."""
+
+    def __init__(self, name: str, log: Path, environment: dict[str, str]) -> None:
+        self.name, self._log = name, log
+        self.port = free_port()
+        self.url = f"http://{LOOPBACK}:{self.port}"
+        self._environment = environment
+        self._process: ServerProcess | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Return at once: `wait` returns when it answers."""
+        self._process = ServerProcess(
+            self.name,
+            dying_with_parent(gateway_command(sys.executable, self.port), on_parent_death="KILL"),
+            log=self._log,
+            environment=self._environment,
+        )
+
+    def wait(self) -> None:
+        if self._process:
+            self._process.wait_until(lambda: answers(self.url), seconds=READY_SECONDS)
+
+    def kill(self) -> None:
+        """gunicorn and its processes at once, as when a machine is lost."""
+        if self._process:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.stop(signal.SIGKILL)
+            self._process = None
+
+    def stop(self) -> None:
+        """In good order: it lets its sockets go first."""
+        if self._process:
+            self._process.stop(signal.SIGTERM, grace=15)
+            self._process = None
+
+
+class House:
+    """Made by `open_house`."""
+
+    def __init__(self, folder: Path, gateways: int) -> None:
+        self.folder = folder
+        self.redis = RedisServer(folder / "redis", durable=False)
+        self.cluster: Cluster
+        self.gateways: list[Gateway] = []
+        self.others: dict[str, ServerProcess] = {}
+        self.environment: dict[str, str] = {}
+        self._count = gateways
+
+    @property
+    def urls(self) -> list[str]:
+        return [gateway.url for gateway in self.gateways]
+
+    def processes(self) -> dict[str, tuple[str, int]]:
+        """Name to kind and process id of all that runs now."""
+        found = {"postgres": ("postgres", self.cluster.process.pid)}
+        if self.redis.is_running:
+            found["redis"] = ("redis", self.redis.process.pid)
+        found |= {one.name: ("gateway", one.pid) for one in self.gateways if one.pid}
+        return found | {name: (name, one.pid) for name, one in self.others.items()}
+
+    def start(self) -> None:
+        """Return when everything answers. Raises SetupProblem."""
+        self.cluster, passwords = copy_of_the_mould(self.folder / "postgresql")
+        self.cluster.durable = True  # what is measured has been written to the disk
+        self.cluster.start()
+        create_database(self.cluster.url(), DATABASE, template=TEMPLATE)
+        self.redis.start()
+        secret = passwords.as_dict()
+        urls = {kind: self.cluster.url(DATABASE, LOGINS[kind], secret[kind]) for kind in LOGINS}
+        self.environment = self._environment(urls["app"])
+        for number in range(self._count):
+            name = f"gateway-{number + 1}"
+            log = self.folder / f"{name}.log"
+            self.gateways.append(Gateway(name, log, self.environment))
+            self.gateways[-1].start()
+        sealing = {
+            "SEALER_DATABASE_URL": urls["sealer"],
+            "SEALER_SIGNING_KEY_FILE": str(self._key("sealer-signing.key")),
+        }
+        self._begin("sealer", sealer_command(sys.executable), sealing)
+        self._begin("worker", worker_command(sys.executable))
+        self._begin("scheduler", scheduler_command(sys.executable, self.folder / "schedule"))
+        for gateway in self.gateways:
+            gateway.wait()
+
+    def stop(self) -> None:
+        for gateway in self.gateways:
+            gateway.stop()
+        for process in reversed(list(self.others.values())):
+            process.stop()
+        if hasattr(self, "cluster"):
+            self.cluster.stop()
+        self.redis.stop()
+
+    def seed(self, members: int, officers: int) -> Path:
+        """Found an organization of so many; returns the file of their accounts."""
+        accounts = self.folder / "accounts.json"
+        command = [sys.executable, "-m", "loadtests.seed"]
+        done = subprocess.run(
+            [*command, str(members), str(officers), str(accounts)],
+            env=self.environment,
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise SetupProblem(f"The organization could not be founded:\n{done.stderr[-2000:]}")
+        return accounts
+
+    def _begin(self, name: str, command: list[str], more: dict[str, str] | None = None) -> None:
+        self.others[name] = ServerProcess(
+            name,
+            dying_with_parent(command, on_parent_death="KILL"),
+            log=self.folder / f"{name}.log",
+            environment=self.environment | (more or {}),
+        )
+
+    def _environment(self, database_url: str) -> dict[str, str]:
+        return (
+            os.environ
+            | production_environment()
+            | {
+                "DATABASE_URL": database_url,
+                "REDIS_URL": self.redis.url,
+                "KEY_ENCRYPTION_KEY_FILE": str(self._key("key-encryption.key")),
+                "ERASURE_LIST": str(self.folder / "erasures.list"),
+                "STATE_DIR": str(self.folder),
+                "ALLOWED_HOSTS": LOOPBACK,
+                "TRUSTED_PROXY_COUNT": "1",
+                "RECEIPTS": "off",
+                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            }
+        )
+
+    def _key(self, name: str) -> Path:
+        path = self.folder / name
+        write_privately(path, production_environment()["BLIND_INDEX_KEY"] + "\n")
+        return path
+
+
+@contextmanager
+def open_house(gateways: int = 2) -> Iterator[House]:
+    """Everything runs within, and is gone afterwards, with its data."""
+    folder = Path(tempfile.mkdtemp(prefix="parley-load-"))
+    if not reaches(folder):
+        folder.chmod(0o711)
+    house = House(folder, gateways)
+    try:
+        house.start()
+        yield house
+    finally:
+        house.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def answers(url: str) -> bool:
+    """Whether a Parley says that it is well."""
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=5) as response:  # noqa: S310
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,226 @@
+"""Keeps count of what was written and what was heard, and says what does not agree.
+
+Pure. Each worker has one `Ledger`; their pages are put together by `judge`.
+
+A sender numbers what it writes into a conversation, from 1, one after the other. An **ear** is
+one listener in one conversation, without interruption, from a position on. It has to hear each
+acknowledged number whose offset is after that position, once, in order; up to its own last
+position if it stopped listening. What was never acknowledged may be heard or not. What nobody
+wrote, or somebody in a room who has been gone for longer than `GHOST_SECONDS`, is a ghost.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct, field
+
+GHOST_SECONDS = 25.0
+EXAMPLES = 10
+
+
+class Said(Struct):
+    """What one sender wrote into one conversation: `offsets[n - 1]` is that of number n. 0 as
+    long as nothing acknowledged it; below 0 where all that is known is that it is higher."""
+
+    offsets: list[int] = field(default_factory=list)
+
+
+class Heard(Struct):
+    """The numbers of one sender at one ear: all from `first` to `last` but those `missing`."""
+
+    first: int
+    last: int
+    missing: set[int] = field(default_factory=set)
+
+
+class Ear(Struct):
+    """`since` is the offset after which it listens; `until` the last one, None to the end."""
+
+    listener: str
+    conversation: str
+    since: int
+    until: int | None = None
+    heard: dict[str, Heard] = field(default_factory=dict)
+    received: int = 0
+    doubled: list[str] = field(default_factory=list)
+    reordered: list[str] = field(default_factory=list)
+
+    def hear(self, sender: str, number: int) -> None:
+        self.received += 1
+        known = self.heard.get(sender)
+        if known is None:
+            self.heard[sender] = Heard(number, number)
+        elif number == known.last + 1:
+            known.last = number
+        elif number > known.last:
+            known.missing.update(range(known.last + 1, number))
+            known.last = number
+        elif number in known.missing:
+            known.missing.remove(number)
+            self.reordered.append(f"{sender}'s number {number}")
+        elif number < known.first:
+            known.missing.update(range(number + 1, known.first))
+            known.first = number
+            self.reordered.append(f"{sender}'s number {number}")
+        else:
+            self.doubled.append(f"{sender}'s number {number}")
+
+
+class Stay(Struct):
+    """A participant of a voice room: when it came, left or was cut off, and was seen last."""
+
+    came: float | None = None
+    gone: float | None = None
+    seen: float | None = None
+    where: str = ""
+
+
+class Page(Struct):
+    """What one worker knows: put into JSON, it goes to where all are put together."""
+
+    said: dict[str, dict[str, Said]] = field(default_factory=dict)
+    ears: list[Ear] = field(default_factory=list)
+    stays: dict[str, Stay] = field(default_factory=dict)
+
+
+class Ledger:
+    """The page of one worker, as it is written. Times are seconds of one clock of all workers."""
+
+    def __init__(self) -> None:
+        self.page = Page()
+
+    def number(self, conversation: str, sender: str) -> int:
+        """Return the number that the sender's next message is to bear."""
+        said = self.page.said.setdefault(conversation, {}).setdefault(sender, Said())
+        said.offsets.append(0)
+        return len(said.offsets)
+
+    def acknowledged(self, conversation: str, sender: str, number: int, offset: int) -> None:
+        self.page.said[conversation][sender].offsets[number - 1] = offset
+
+    def listen(self, listener: str, conversation: str, since: int) -> Ear:
+        ear = Ear(listener, conversation, since)
+        self.page.ears.append(ear)
+        return ear
+
+    def came(self, pid: str, room: str, at: float) -> None:
+        stay = self.page.stays.setdefault(pid, Stay())
+        stay.came, stay.where = at, room
+
+    def gone(self, pid: str, at: float) -> None:
+        self.page.stays.setdefault(pid, Stay()).gone = at
+
+    def seen(self, pid: str, room: str, at: float) -> None:
+        """Somebody else was told, or still believes, that `pid` is there."""
+        stay = self.page.stays.setdefault(pid, Stay())
+        stay.seen, stay.where = max(stay.seen or 0, at), stay.where or room
+
+    def encoded(self) -> bytes:
+        return msgspec.json.encode(self.page)
+
+
+class Verdict(Struct):
+    """How many of each; `examples` are sentences about some."""
+
+    acknowledged: int = 0
+    received: int = 0
+    lost: int = 0
+    doubled: int = 0
+    reordered: int = 0
+    ghosts: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> int:
+        return self.lost + self.doubled + self.reordered + self.ghosts
+
+    def note(self, sentence: str) -> None:
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(sentence)
+
+
+def judge(pages: Sequence[Page]) -> Verdict:
+    """Compare what all workers wrote with what they heard."""
+    said = _together(pages)
+    verdict = Verdict()
+    for senders in said.values():
+        verdict.acknowledged += sum(offset != 0 for one in senders.values() for offset in one)
+    for page in pages:
+        for ear in page.ears:
+            _judge_ear(ear, said.get(ear.conversation, {}), verdict)
+    _judge_rooms(pages, verdict)
+    return verdict
+
+
+def decoded(page: bytes) -> Page:
+    return msgspec.json.decode(page, type=Page)
+
+
+def _together(pages: Sequence[Page]) -> dict[str, dict[str, list[int]]]:
+    """A sender writes from one worker, so no two pages have the same."""
+    said: defaultdict[str, dict[str, list[int]]] = defaultdict(dict)
+    for page in pages:
+        for conversation, senders in page.said.items():
+            said[conversation] |= {sender: one.offsets for sender, one in senders.items()}
+    return said
+
+
+def _judge_ear(ear: Ear, said: dict[str, list[int]], verdict: Verdict) -> None:
+    here = f"{ear.listener} in {ear.conversation}"
+    verdict.received += ear.received
+    verdict.doubled += len(ear.doubled)
+    verdict.reordered += len(ear.reordered)
+    for what in ear.doubled:
+        verdict.note(f"{here} heard {what} twice")
+    for what in ear.reordered:
+        verdict.note(f"{here} heard {what} late")
+    for sender, heard in ear.heard.items():
+        invented = heard.last - len(said.get(sender, []))
+        if invented > 0:
+            verdict.ghosts += invented
+            verdict.note(f"{here} heard number {heard.last} of {sender}, who never wrote it")
+    for sender, offsets in said.items():
+        for number in _unheard(ear, ear.heard.get(sender), offsets):
+            verdict.lost += 1
+            verdict.note(f"{here} never heard {sender}'s number {number}, which was acknowledged")
+
+
+def _unheard(ear: Ear, heard: Heard | None, offsets: list[int]) -> list[int]:
+    """Numbers that were acknowledged while the ear listened, and did not come."""
+    if heard is None:
+        silent = list(range(1, len(offsets) + 1))
+    else:
+        around = {*range(1, heard.first), *range(heard.last + 1, len(offsets) + 1)}
+        silent = sorted(around | {one for one in heard.missing if one <= len(offsets)})
+    return [number for number in silent if _due(ear, number, offsets)]
+
+
+def _due(ear: Ear, number: int, offsets: list[int]) -> bool:
+    """Whether it was acknowledged with an offset that is surely one of the ear's."""
+    at = offsets[number - 1]
+    if at == 0 or (at < 0 and -at < ear.since) or 0 < at <= ear.since:
+        return False
+    if ear.until is None:
+        return True
+    # The offset itself, or that of something that its sender wrote later.
+    return any(0 < later <= ear.until for later in offsets[number - 1 :])
+
+
+def _judge_rooms(pages: Sequence[Page], verdict: Verdict) -> None:
+    stays: dict[str, Stay] = {}
+    for page in pages:
+        for pid, stay in page.stays.items():
+            known = stays.setdefault(pid, Stay())
+            known.came = known.came or stay.came
+            known.gone = known.gone or stay.gone
+            known.seen = max(known.seen or 0, stay.seen or 0)
+            known.where = known.where or stay.where
+    for pid, stay in stays.items():
+        if stay.came is None:
+            verdict.ghosts += 1
+            verdict.note(f"{pid} is in the room {stay.where}, and nobody joined as that")
+        elif stay.gone and stay.seen and stay.seen > stay.gone + GHOST_SECONDS:
+            verdict.ghosts += 1
+            late = stay.seen - stay.gone
+            verdict.note(f"{pid} was seen in the room {stay.where} {late:.0f} s after it had gone")

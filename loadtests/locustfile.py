@@ -1,0 +1,127 @@
+"""locust's users. Each is a handle: who lives, lives on the engine's loop.
+
+`make loadtest` starts everything. A worker on another machine is
+`LOCUST_SKIP_MONKEY_PATCH=1 locust -f loadtests/locustfile.py --worker --master-host …`, with the
+variables that `loadtests/README.md` names.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gevent
+from locust import User, events
+from locust.env import Environment
+from locust.runners import WorkerRunner
+
+from loadtests.engine import Engine
+from loadtests.member import Member
+from loadtests.orders import Order
+from loadtests.people import Crowd, Person, read_accounts
+from loadtests.record import WorkerLog
+
+DRAIN_SECONDS = 0.2
+
+
+class Stage:
+    """What the users of this worker share: made when the master has said what is played."""
+
+    def __init__(self, environment: Environment, order: Order, number: int) -> None:
+        worker, folder = f"worker-{number + 1}", Path(order.folder)
+        self.environment, self.order, self.number = environment, order, number
+        self.log = WorkerLog(folder, worker, began=order.began)
+        self.engine = Engine(self.log, order.run)
+        accounts = read_accounts(Path(order.accounts))
+        self.crowd = Crowd(accounts[number :: order.workers], order.targets, order.local)
+        self._ledger = folder / f"{worker}.ledger.json"
+        gevent.spawn(self._drain)
+
+    def _drain(self) -> None:
+        """Tell locust what happened; from its own thread, as its tables know no other."""
+        while True:
+            gevent.sleep(DRAIN_SECONDS)
+            while self.engine.outcomes:
+                one = self.engine.outcomes.popleft()
+                self.environment.events.request.fire(  # type: ignore[no-untyped-call]
+                    request_type=one.kind,
+                    name=one.name,
+                    response_time=one.seconds * 1000,
+                    response_length=0,
+                    exception=one.error,
+                    context={},
+                )
+            self.log.flush()
+
+    def finish(self) -> dict[str, Any]:
+        """Put the ledger and the log on the disk."""
+        page = self.engine.ask(self._page)
+        self._ledger.write_bytes(page)
+        self.engine.close()
+        self.log.close()
+        return {"worker": self.number, "failure": self.engine.failure}
+
+    async def _page(self) -> bytes:
+        return self.engine.ledger.encoded()
+
+
+class Handle(User):
+    """A user whose life is elsewhere: begun and ended here."""
+
+    abstract = True
+    stage: ClassVar[Stage]
+
+    def on_start(self) -> None:
+        self._life = self.stage.engine.begin(self.lives)
+
+    def on_stop(self) -> None:
+        self.stage.engine.end(self._life)
+
+    async def lives(self) -> None:
+        raise NotImplementedError
+
+    def wait_for_ever(self) -> None:
+        gevent.sleep(3600)
+
+    tasks = [wait_for_ever]
+
+
+class MemberUser(Handle):
+    """What a member does all day; see `loadtests/member.py`."""
+
+    async def lives(self) -> None:
+        account = self.stage.crowd.take("member")
+        try:
+            await Member(
+                Person(self.stage.engine, self.stage.crowd, account), self.stage.order.mix
+            ).live()
+        finally:
+            self.stage.crowd.give_back(account)
+
+
+USERS: list[type[User]] = [MemberUser]
+
+
+def obey(environment: Environment, **_: Any) -> None:
+    """Take the master's orders: `orders.py` has their form."""
+    if not isinstance(environment.runner, WorkerRunner):
+        return
+    runner = environment.runner
+    number = int(os.environ["LOADTEST_WORKER"])
+
+    def on_order(msg: Any, **_: Any) -> None:
+        # locust makes users with nothing but the environment.
+        Handle.stage = Stage(environment, Order(**msg.data), number)
+        runner.send_message("staged", {"worker": number})
+
+    def on_pace(msg: Any, **_: Any) -> None:
+        Handle.stage.engine.pace(msg.data["rate"])
+
+    def on_finish(**_: Any) -> None:
+        runner.send_message("finished", Handle.stage.finish())
+
+    runner.register_message("order", on_order)
+    runner.register_message("pace", on_pace)
+    runner.register_message("finish", on_finish)
+
+
+events.init.add_listener(obey)  # type: ignore[no-untyped-call]

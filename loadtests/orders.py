@@ -1,0 +1,21 @@
+"""What the master tells its workers, beside locust's own messages.
+
+`order` before the first user, answered by `staged`; `pace` at each phase; `finish` at the end,
+answered by `finished` once log and ledger of the worker are on the disk.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """`folder` and `accounts` are paths that every worker reaches; `began` is `Run.began`."""
+
+    run: str
+    folder: str
+    began: float
+    targets: list[str]
+    local: bool
+    accounts: str
+    mix: str
+    workers: int

@@ -1,0 +1,122 @@
+"""What a run consists of: phases with so many users and so many turns a second, for so long.
+
+Pure. Lengths and sizes may be given by variables; each phase is bounded, so each run ends.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+SETTLE_SECONDS = 5.0
+LONGEST_SECONDS = 24 * 3600.0
+
+
+class BadProfile(Exception):
+    """What was asked for cannot be run; says what can."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One phase: `members` are there, with `rate` turns a second together, for `seconds`.
+
+    `fault` names what the house does when it begins.
+    """
+
+    name: str
+    seconds: float
+    members: int
+    rate: float
+    voices: int = 0
+    officers: int = 0
+    fault: str = ""
+
+    @property
+    def users(self) -> int:
+        return self.members + self.voices + self.officers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What the variables say: MEMBERS, VOICES, OFFICERS, RATE, SECONDS, MIX."""
+
+    members: int
+    voices: int = 0
+    officers: int = 0
+    rate: float
+    seconds: float
+    mix: str = "people"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What is played. Phases count turns of members: voices and officers have a pace of theirs."""
+
+    name: str
+    size: Size
+    steps: list[Step]
+
+    @property
+    def rate_unit(self) -> str:
+        return "sends a second" if self.size.mix == "send" else "turns of members a second"
+
+
+def profile(name: str, given: Mapping[str, str]) -> Profile:
+    """Return a profile, sized by the variables in `given`. Raises BadProfile."""
+    if name not in _PROFILES:
+        raise BadProfile(f"There is no profile {name!r}. There are: {', '.join(_PROFILES)}.")
+    size, steps = _PROFILES[name]
+    size = _sized(size, given)
+    return Profile(name=name, size=size, steps=steps(size))
+
+
+def whole(name: str, text: str) -> int:
+    """Return the value of a variable that is a whole number. Raises BadProfile."""
+    value = _number(name, text, int, 100_000)
+    return int(value)
+
+
+def _sized(size: Size, given: Mapping[str, str]) -> Size:
+    found: dict[str, Any] = {}
+    for name in ("members", "voices", "officers"):
+        if text := given.get(name.upper(), ""):
+            found[name] = whole(name.upper(), text)
+    if text := given.get("RATE", ""):
+        found["rate"] = _number("RATE", text, float, 100_000)
+    if text := given.get("SECONDS", ""):
+        found["seconds"] = _number("SECONDS", text, float, LONGEST_SECONDS)
+    if mix := given.get("MIX", ""):
+        if mix not in {"people", "send"}:
+            raise BadProfile(f"MIX is people or send, not {mix!r}.")
+        found["mix"] = mix
+    return replace(size, **found)
+
+
+def _number(name: str, text: str, kind: type[int] | type[float], most: float) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise BadProfile(f"{name} is a number, not {text!r}.") from None
+    if not 0 <= value <= most:
+        raise BadProfile(f"{name} is from 0 to {most:g}, not {text}.")
+    return value
+
+
+def step(size: Size, name: str, *, part: float = 1.0, seconds: float | None = None) -> Step:
+    """A phase of the whole size, with a part of its rate."""
+    return Step(
+        name=name,
+        seconds=size.seconds if seconds is None else seconds,
+        members=size.members,
+        rate=size.rate * part,
+        voices=size.voices,
+        officers=size.officers,
+    )
+
+
+def _smoke(size: Size) -> list[Step]:
+    return [step(size, "smoke")]
+
+
+_PROFILES: dict[str, tuple[Size, Callable[[Size], list[Step]]]] = {
+    "smoke": (Size(members=20, rate=20, seconds=15), _smoke),
+}
