@@ -14,19 +14,25 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import connections
 
+from app.audit import arrays, leaves, receipts
 from app.audit import body as bodies
-from app.audit import leaves, receipts
 from app.audit.actions import Action
 from app.audit.context import Actor, Origin, current_origin
 
 BODY_VERSION = 1
 _AGENT_LENGTH = 256
-_COLUMNS = (
-    "uuid", "organization_id", "action_name", "scope_id", "actor_id", "target_type",
-    "target_id", "target_parent", "at", "body", "body_hash", "leaf",
-)  # fmt: skip
-_ROW = "(%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s,%s)"
-_INSERT = f"INSERT INTO audit_entry ({', '.join(_COLUMNS)}) VALUES "  # noqa: S608 - constants
+# An array a column: one short statement, however many entries there are.
+_INSERT = """
+INSERT INTO audit_entry (
+    uuid, organization_id, action_name, scope_id, actor_id, target_type, target_id,
+    target_parent, at, body, body_hash, leaf
+)
+SELECT * FROM unnest(
+    %s::uuid[], %s::uuid[], %s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::text[],
+    %s::text[], %s::timestamptz[], %s::bytea[], %s::bytea[], %s::bytea[]
+)
+RETURNING uuid::text, id
+"""
 _BATCH = 1000
 
 
@@ -96,10 +102,9 @@ def write(records: Sequence[Record], *, using: str) -> list[Written]:
 def _insert(records: Sequence[Record], using: str) -> list[Written]:
     current = current_origin.get()
     composed = [_compose(record, _origin_document(record.origin or current)) for record in records]
-    parameters = [column for row in composed for column in row.columns]
-    statement = f"{_INSERT}{','.join([_ROW] * len(composed))} RETURNING uuid::text, id"
+    columns = list(zip(*(row.columns for row in composed), strict=True))
     with connections[using].cursor() as cursor:
-        cursor.execute(statement, parameters)
+        cursor.execute(_INSERT, [*_as_arrays(columns), *map(list, columns[-3:])])
         # By uuid, because SQL promises no order for RETURNING.
         ids: dict[str, int] = dict(cursor.fetchall())
     return [
@@ -108,8 +113,24 @@ def _insert(records: Sequence[Record], using: str) -> list[Written]:
     ]
 
 
+def _as_arrays(columns: Sequence[tuple[Any, ...]]) -> list[str]:
+    """All but the bytes, which the driver takes as they are."""
+    uuid, organization, action, scope, actor, kind, target, parent, at, *_ = columns
+    return [
+        arrays.plain(uuid),
+        arrays.plain(organization),
+        arrays.quoted(action),
+        arrays.plain(scope),
+        arrays.plain(actor),
+        arrays.quoted(kind),
+        arrays.quoted(target),
+        arrays.quoted(parent),
+        arrays.plain(at),
+    ]
+
+
 class _Composed(NamedTuple):
-    """A row to be inserted; `columns` are those of _COLUMNS, ids and time as the body has them."""
+    """A row to be inserted; `columns` are those of _INSERT, ids and time as the body has them."""
 
     uuid: UUID
     record: Record

@@ -42,6 +42,7 @@ __all__ = [
     "opened",
     "prefetch_data_keys",
     "seal_now",
+    "seal_text",
     "token",
 ]
 
@@ -282,6 +283,25 @@ def token(instance: models.Model, name: str) -> str:
     if isinstance(content, Loaded):
         return content.token
     return field.seal(instance, content).token
+
+
+def seal_text(
+    text: str,
+    *,
+    organization: UUID,
+    table: str,
+    column: str,
+    pk: UUID,
+    conversation: UUID | None,
+    revision: int,
+) -> Sealed:
+    """Seal a text for a row that is written past its model, by SQL. Raises `SealError`,
+    KeyUnavailable.
+    """
+    label = envelope.label(table, column)
+    place = envelope.place_in(label, organization, pk, conversation, revision)
+    key = keyring.to_seal(organization, conversation)
+    return envelope.seal(key.cipher, key.dek_id, place, text)
 
 
 def open_token(

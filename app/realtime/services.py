@@ -1,22 +1,23 @@
 """Writes to streams: reserve offsets under the row lock, append events, hint on commit."""
 
 import hashlib
-import json
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 from django.db import connection, transaction
 from django.utils import timezone
 from msgspec import Struct
 
+from app.audit import arrays
 from app.audit.context import Origin
 from app.errors import Invalid
 from app.realtime import hints, protocol
 from app.realtime.access import Place
-from app.realtime.models import Stream, StreamEvent, Ticket, new_epoch
+from app.realtime.models import Ticket, new_epoch
 
 TICKET_SECONDS = 30
 
@@ -93,9 +94,13 @@ def reserve_many(counts: Mapping[str, int]) -> dict[str, Reserved]:
 def lock(streams: Collection[str]) -> dict[str, Place]:
     """Lock several streams until the commit, in an order that lets nobody wait in a circle;
     returns where those that there are stand."""
-    found = Stream.objects.filter(name__in=streams).order_by("name").select_for_update()
-    rows = found.values_list("name", "epoch", "top")
-    return {name: Place(epoch, top) for name, epoch, top in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name, epoch, top FROM realtime_stream WHERE name = ANY(%s) "
+            "ORDER BY name FOR UPDATE",
+            [[*streams]],
+        )
+        return {name: Place(epoch, top) for name, epoch, top in cursor.fetchall()}
 
 
 def append(
@@ -111,25 +116,35 @@ def append(
 
 def append_many(appended: Sequence[Appended]) -> None:
     """The same for several streams, in one statement and one publication."""
-    rows: list[StreamEvent] = []
+    rows: list[tuple[str, int, str, str]] = []
     batch: list[hints.Hint] = []
-    for one in appended:
-        if len(one.events) != one.at.count:
+    for at, events, bodies in ((one.at, one.events, one.sealed) for one in appended):
+        if len(events) != at.count:
             raise ValueError("as many events as were reserved")
-        bodies = one.sealed or [None] * one.at.count
-        for offset, (event, body) in enumerate(
-            zip(one.events, bodies, strict=True), start=one.at.first
-        ):
-            row = StreamEvent(
-                stream_id=one.at.stream,
-                offset=offset,
-                type=protocol.tag(event),
-                data=protocol.event_data(event),
-            )
-            rows.append(row)
-            batch.append((hints.STREAM_CHANNEL + one.at.stream, _hint(one.at.epoch, row, body)))
-    StreamEvent.objects.bulk_create(rows)
+        pairs = zip(events, bodies or [None] * at.count, strict=True)
+        for offset, (event, body) in enumerate(pairs, start=at.first):
+            kind, data = protocol.tag(event), msgspec.json.encode(protocol.event_data(event))
+            rows.append((at.stream, offset, kind, data.decode()))
+            hint = _hint(at.epoch, offset, kind, data, body)
+            batch.append((hints.STREAM_CHANNEL + at.stream, hint))
+    _insert(rows)
     transaction.on_commit(lambda: hints.publish(batch))
+
+
+def _insert(rows: Sequence[tuple[str, int, str, str]]) -> None:
+    """Stream, offset, type and data of each event."""
+    if not rows:
+        return
+    streams, offsets, kinds, data = zip(*rows, strict=True)
+    columns = (
+        arrays.quoted(streams), arrays.plain(offsets), arrays.quoted(kinds), arrays.quoted(data)
+    )  # fmt: skip
+    with connection.cursor() as cursor:
+        cursor.execute(
+            'INSERT INTO realtime_streamevent (stream, "offset", type, data, at) '
+            "SELECT e.*, %s FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::jsonb[]) AS e",
+            [timezone.now(), *columns],
+        )
 
 
 def emit(stream: str, *events: Struct) -> None:
@@ -143,9 +158,9 @@ def emit_many(events: Mapping[str, Sequence[Struct]]) -> None:
     append_many([Appended(places[stream], some) for stream, some in events.items()])
 
 
-def _hint(epoch: str, row: StreamEvent, body: SealedBody | None) -> bytes:
+def _hint(epoch: str, offset: int, kind: str, data: bytes, body: SealedBody | None) -> bytes:
     sealed = [body.token, body.organization, body.version] if body else None
-    return json.dumps([epoch, row.offset, row.type, row.data, sealed]).encode()
+    return msgspec.json.encode([epoch, offset, kind, msgspec.Raw(data), sealed])
 
 
 def issue_ticket(*, user: UUID, organization: UUID, session: UUID, origin: str) -> str:

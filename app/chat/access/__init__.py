@@ -26,6 +26,7 @@ from app.chat.access.overviews import (
     place,
     unread,
 )
+from app.chat.access.standing import Place, Standing, standings
 from app.chat.access.timelines import (
     MAX_PAGE,
     PAGE,
@@ -52,6 +53,8 @@ __all__ = [
     "ConversationView",
     "MessageView",
     "Page",
+    "Place",
+    "Standing",
     "abandoned",
     "attached",
     "attachment_for",
@@ -71,6 +74,7 @@ __all__ = [
     "readable",
     "receipt",
     "shown",
+    "standings",
     "text_of",
     "timeline",
     "to_remove",

@@ -28,6 +28,12 @@ def add_to_index(said: Sequence[Said]) -> None:
     SearchTokens.objects.bulk_create([_tokens(*pair) for pair in wanted])
 
 
+def words_under(token: str, body: str) -> tuple[UUID, list[int]]:
+    """The blind words of a text, and the id of the data key that seals it and them."""
+    key = dek_id_in(token) or b""
+    return UUID(bytes=key), blind_words(key, index_words(body))
+
+
 def change_in_index(message: Message, version: MessageVersion) -> None:
     """Index what the message says now; a deleted one says nothing any more."""
     SearchTokens.objects.filter(pk=message.pk).delete()
@@ -77,13 +83,12 @@ def _readable(said: Iterable[Said]) -> Iterable[SearchTokens]:
 
 
 def _tokens(message: Message, version: MessageVersion) -> SearchTokens:
-    sealed = token(version, "body")
-    key = dek_id_in(sealed) or b""
+    key, words = words_under(token(version, "body"), version.body or "")
     return SearchTokens(
         message=message,
         conversation_id=message.conversation_id,
         author_id=message.author_id,
         created_at=message.created_at,
-        key_id=UUID(bytes=key),
-        words=blind_words(key, index_words(version.body or "")),
+        key_id=key,
+        words=words,
     )

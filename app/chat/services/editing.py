@@ -97,7 +97,7 @@ def _add_version(
         action,
         organization=editor.organization_id,
         actor=editor.actor,
-        target=target_of(message),
+        target=target_of(message.pk, message.conversation_id),
         scope=message.conversation_id,
         before=state_of(before),
         after=state_of(version),

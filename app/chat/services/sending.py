@@ -2,11 +2,13 @@
 message its own outcome. An acknowledgement means: committed, sealed, in the trail."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import count
-from uuid import UUID
+from typing import NamedTuple
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -16,19 +18,21 @@ from app.accounts.permissions import Permission, require
 from app.audit.actions import Action
 from app.audit.context import Origin
 from app.audit.leaves import timestamp
-from app.audit.services import Record, record_many
+from app.audit.services import Entry, Record, record_many
 from app.chat import access
-from app.chat.models import Message, MessageVersion, VersionKind
-from app.chat.search.indexing import add_to_index
-from app.chat.services import carrying, text
+from app.chat.access import Place, Standing
+from app.chat.models import MessageVersion
+from app.chat.search.indexing import words_under
+from app.chat.services import carrying, rows, text
 from app.chat.services.carrying import Files
-from app.chat.services.versions import Sent, as_sent, says, sealed_body, state_of, target_of
+from app.chat.services.rows import Row
+from app.chat.services.versions import as_sent, says, state, target_of
+from app.encryption.fields import Sealed, seal_text
 from app.encryption.unavailable import KeyUnavailable
 from app.errors import Conflict, DomainError, Invalid, NotFound
-from app.realtime import protocol
 from app.realtime import services as realtime
-from app.realtime.protocol import Ack
-from app.realtime.services import conversation_stream
+from app.realtime.protocol import Ack, MessageCreated
+from app.realtime.services import Appended, Reserved, SealedBody, conversation_stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,169 +77,222 @@ def send_messages(drafts: Sequence[Draft]) -> list[Ack | DomainError]:
 
 
 def _send(drafts: Sequence[Draft]) -> list[Ack | DomainError]:
-    # Under the streams' locks nobody leaves, and no other send of the same id goes on.
+    # Under the streams' locks nobody leaves, and no other send of the same id goes on. The lock
+    # is a write as well: turning the index on waits for whoever may have read that it was off.
     realtime.lock({conversation_stream(draft.conversation) for draft in drafts})
     files = carrying.lock_files({pk for draft in drafts for pk in draft.attachments})
-    refused = _refusals(drafts, files)
-    fresh: dict[UUID, Draft] = {}
-    for draft, refusal in zip(drafts, refused, strict=True):
-        if refusal is None:
-            fresh.setdefault(draft.id, draft)
-    sent = _earlier(list(fresh))
-    carried = carrying.carried_by(sent)
-    new = [draft for draft in fresh.values() if draft.id not in sent]
-    carried |= {draft.id: draft.attachments for draft in new}
-    sent |= {one.message.pk: one for one in _insert(new, files)}
+    standings = access.standings(
+        Place(draft.author, draft.conversation, draft.id, draft.thread) for draft in drafts
+    )
+    taken: dict[UUID, UUID] = {}
+    refused = [
+        _refusal(draft, standing, files, taken)
+        for draft, standing in zip(drafts, standings, strict=True)
+    ]
+    new: dict[UUID, tuple[Draft, bool]] = {}
+    earlier: set[UUID] = set()
+    for draft, standing, refusal in zip(drafts, standings, refused, strict=True):
+        if refusal is None and standing.taken:
+            earlier.add(draft.id)
+        elif refusal is None:
+            new.setdefault(draft.id, (draft, standing.indexed))
+    kept = _earlier(earlier) | _insert(list(new.values()), files)
     return [
-        refusal or _outcome(draft, sent[draft.id], carried.get(draft.id, ()))
+        refusal or _outcome(draft, kept[draft.id])
         for draft, refusal in zip(drafts, refused, strict=True)
     ]
 
 
-def _refusals(drafts: Sequence[Draft], files: Files) -> list[DomainError | None]:
-    members = access.may_listen([(draft.author, draft.conversation) for draft in drafts])
-    roots = {
-        root.pk: root
-        for root in Message.objects.filter(pk__in=[d.thread for d in drafts if d.thread])
-    }
-    taken: dict[UUID, UUID] = {}
-    return [_refusal(draft, members, roots, files, taken) for draft in drafts]
-
-
 def _refusal(
-    draft: Draft,
-    members: set[tuple[UUID, UUID]],
-    roots: dict[UUID, Message],
-    files: Files,
-    taken: dict[UUID, UUID],
+    draft: Draft, standing: Standing, files: Files, taken: dict[UUID, UUID]
 ) -> DomainError | None:
     """`taken` grows: which message of this batch carries a file."""
     try:
         require(draft.author, Permission.MESSAGES_SEND)
-        if (draft.author.pk, draft.conversation) not in members:
+        if not standing.member:
             raise NotFound
         if draft.body or not draft.attachments:
             text.body(draft.body)
-        root = roots.get(draft.thread) if draft.thread else None
-        if draft.thread and (root is None or root.conversation_id != draft.conversation):
+        if draft.thread and standing.root != draft.conversation:
             raise NotFound
-        if root is not None and root.thread_id is not None:
+        if standing.is_reply:
             raise Invalid("A reply belongs to a message, not to another reply.")
-        carrying.may_carry(draft.author, draft.conversation, draft.id, draft.attachments, files)
-        if any(taken.setdefault(pk, draft.id) != draft.id for pk in draft.attachments):
-            raise Conflict("One of the files was sent already.")
+        if draft.attachments:
+            carrying.may_carry(draft.author, draft.conversation, draft.id, draft.attachments, files)
+            if any(taken.setdefault(pk, draft.id) != draft.id for pk in draft.attachments):
+                raise Conflict("One of the files was sent already.")
     except DomainError as refusal:
         return refusal
     return None
 
 
-def _earlier(ids: list[UUID]) -> dict[UUID, Sent]:
-    """Messages that were sent before under these ids, with their first versions."""
-    messages = {row.pk: row for row in Message.objects.filter(pk__in=ids)}
-    versions = MessageVersion.objects.filter(message__in=messages, revision=1)
-    return {row.message_id: as_sent(messages[row.message_id], row) for row in versions}
+class _Kept(NamedTuple):
+    """What there is under an id: it is acknowledged to whoever sends the same again."""
+
+    author: UUID
+    conversation: UUID
+    thread: UUID | None
+    attachments: tuple[UUID, ...]
+    says: Callable[[str], bool]
+    ack: Callable[[], Ack]
 
 
-def _outcome(draft: Draft, sent: Sent, carried: tuple[UUID, ...]) -> Ack | DomainError:
-    message = sent.message
+def _outcome(draft: Draft, kept: _Kept) -> Ack | DomainError:
     same = (
-        message.author_id == draft.author.pk
-        and message.conversation_id == draft.conversation
-        and message.thread_id == draft.thread
-        and carried == draft.attachments
-        and says(sent.version, draft.body)
+        kept.author == draft.author.pk
+        and kept.conversation == draft.conversation
+        and kept.thread == draft.thread
+        and kept.attachments == draft.attachments
+        and kept.says(draft.body)
     )
-    return sent.ack() if same else Conflict("This message id is taken already.")
+    return kept.ack() if same else Conflict("This message id is taken already.")
 
 
-def _insert(drafts: Sequence[Draft], files: Files) -> list[Sent]:
-    """Give each its offset, seal it, and write message, version, entry and event."""
-    now = timezone.now()
-    places = _reserve(drafts)
-    following = {conversation: count(place.first) for conversation, place in places.items()}
-    messages = [_message(draft, next(following[draft.conversation]), now) for draft in drafts]
-    versions = [
-        _version(message, draft, now) for message, draft in zip(messages, drafts, strict=True)
-    ]
-    pairs = list(zip(messages, versions, strict=True))
-    entries = record_many(
-        [_sent(*pair, draft, files) for pair, draft in zip(pairs, drafts, strict=True)]
-    )
-    for version, entry in zip(versions, entries, strict=True):
-        version.entry_id = entry.pk
-    Message.objects.bulk_create(messages)
-    MessageVersion.objects.bulk_create(versions)
-    add_to_index(pairs)
-    carrying.attach([(draft.id, draft.attachments) for draft in drafts], files)
-    announced = {draft.id: carrying.announced(draft.attachments, files) for draft in drafts}
-    for conversation, place in places.items():
-        mine = [pair for pair in pairs if pair[0].conversation_id == conversation]
-        bodies = [sealed_body(version) for _, version in mine]
-        realtime.append(
-            place, [_created(*pair, announced[pair[0].pk]) for pair in mine], sealed=bodies
-        )
-    return [Sent(*pair, entry.leaf_hash) for pair, entry in zip(pairs, entries, strict=True)]
-
-
-def _reserve(drafts: Sequence[Draft]) -> dict[UUID, realtime.Reserved]:
-    counts = Counter(draft.conversation for draft in drafts)
+def _earlier(ids: Collection[UUID]) -> dict[UUID, _Kept]:
+    """Messages that were sent before under these ids, by their first versions."""
+    if not ids:
+        return {}
+    carried = carrying.carried_by(ids)
+    versions = MessageVersion.objects.filter(message__in=ids, revision=1).select_related("message")
     return {
-        conversation: realtime.reserve(conversation_stream(conversation), number)
-        for conversation, number in counts.items()
+        row.message_id: _Kept(
+            row.message.author_id,
+            row.message.conversation_id,
+            row.message.thread_id,
+            carried.get(row.message_id, ()),
+            partial(says, row),
+            as_sent(row.message, row).ack,
+        )
+        for row in versions
     }
 
 
-def _message(draft: Draft, offset: int, now: datetime) -> Message:
-    return Message(
-        id=draft.id,
-        conversation_id=draft.conversation,
-        author=draft.author,
-        thread_id=draft.thread,
-        offset=offset,
-        created_at=now,
+class _Fresh(NamedTuple):
+    """A draft at its offset, sealed."""
+
+    draft: Draft
+    offset: int
+    version: UUID
+    sealed: Sealed
+
+    @property
+    def body(self) -> SealedBody:
+        organization = str(self.draft.author.organization_id)
+        return SealedBody(self.sealed.token, organization, str(self.version))
+
+    def kept(self, entry: Entry, at: datetime) -> _Kept:
+        draft = self.draft
+        ack = Ack(
+            id=str(draft.id),
+            conversation=str(draft.conversation),
+            offset=self.offset,
+            revision=1,
+            at=timestamp(at),
+            entry=entry.pk,
+            leaf_hash=entry.leaf_hash.hex(),
+        )
+        return _Kept(
+            draft.author.pk,
+            draft.conversation,
+            draft.thread,
+            draft.attachments,
+            draft.body.__eq__,
+            lambda: ack,
+        )
+
+
+def _insert(drafts: Sequence[tuple[Draft, bool]], files: Files) -> dict[UUID, _Kept]:
+    """Give each its offset, seal it, and write message, version, words, entry and event.
+
+    Beside each draft: whether its words are indexed.
+    """
+    if not drafts:
+        return {}
+    now = timezone.now()
+    counts = Counter(conversation_stream(draft.conversation) for draft, _ in drafts)
+    places = realtime.reserve_many(counts)
+    following = {stream: count(place.first) for stream, place in places.items()}
+    fresh = [
+        _sealed(draft, next(following[conversation_stream(draft.conversation)]))
+        for draft, _ in drafts
+    ]
+    entries = record_many([_sent(one, files) for one in fresh])
+    rows.insert(
+        [
+            _row(one, entry, indexed)
+            for one, entry, (_, indexed) in zip(fresh, entries, drafts, strict=True)
+        ],
+        now,
     )
+    carrying.attach([(draft.id, draft.attachments) for draft, _ in drafts], files)
+    events = [_created(one, entry, now, files) for one, entry in zip(fresh, entries, strict=True)]
+    _append(places, fresh, events)
+    return {one.draft.id: one.kept(entry, now) for one, entry in zip(fresh, entries, strict=True)}
 
 
-def _version(message: Message, draft: Draft, now: datetime) -> MessageVersion:
-    return MessageVersion(
-        message=message,
-        organization_id=draft.author.organization_id,
-        conversation_id=message.conversation_id,
+def _append(
+    places: Mapping[str, Reserved], fresh: Sequence[_Fresh], events: Sequence[MessageCreated]
+) -> None:
+    told: dict[str, tuple[list[MessageCreated], list[SealedBody]]]
+    told = {stream: ([], []) for stream in places}
+    for one, event in zip(fresh, events, strict=True):
+        mine, bodies = told[conversation_stream(one.draft.conversation)]
+        mine.append(event)
+        bodies.append(one.body)
+    realtime.append_many([Appended(places[stream], *both) for stream, both in told.items()])
+
+
+def _sealed(draft: Draft, offset: int) -> _Fresh:
+    version = uuid4()
+    sealed = seal_text(
+        draft.body,
+        organization=draft.author.organization_id,
+        table=MessageVersion._meta.db_table,
+        column="body",
+        pk=version,
+        conversation=draft.conversation,
         revision=1,
-        kind=VersionKind.CREATED,
-        body=draft.body,
-        editor=draft.author,
-        at=now,
     )
+    return _Fresh(draft, offset, version, sealed)
 
 
-def _sent(message: Message, version: MessageVersion, draft: Draft, files: Files) -> Record:
+def _sent(one: _Fresh, files: Files) -> Record:
+    draft = one.draft
     attached = carrying.committed(draft.attachments, files)
     return Record(
         Action.MESSAGE_SENT,
         organization=draft.author.organization_id,
         actor=draft.author.actor,
-        target=target_of(message),
-        scope=message.conversation_id,
-        after=state_of(version) | ({"attachments": attached} if attached else {}),
+        target=target_of(draft.id, draft.conversation),
+        scope=draft.conversation,
+        after=state(one.version, 1, one.sealed.commitment.hex())
+        | ({"attachments": attached} if attached else {}),
         parameters={
-            "offset": message.offset,
-            "thread": str(message.thread_id) if message.thread_id else None,
+            "offset": one.offset,
+            "thread": str(draft.thread) if draft.thread else None,
         },
         origin=draft.origin,
     )
 
 
-def _created(
-    message: Message, version: MessageVersion, attachments: list[protocol.Attachment]
-) -> protocol.MessageCreated:
-    return protocol.MessageCreated(
-        id=str(message.pk),
-        author=str(message.author_id),
+def _row(one: _Fresh, entry: Entry, indexed: bool) -> Row:
+    draft, token = one.draft, one.sealed.token
+    key, words = words_under(token, draft.body) if indexed else (None, None)
+    return Row(
+        draft.id, draft.conversation, draft.author.pk, draft.thread, one.offset,
+        one.version, draft.author.organization_id, token, entry.pk, key, words,
+    )  # fmt: skip
+
+
+def _created(one: _Fresh, entry: Entry, at: datetime, files: Files) -> MessageCreated:
+    draft = one.draft
+    return MessageCreated(
+        id=str(draft.id),
+        author=str(draft.author.pk),
         body=None,
-        thread=str(message.thread_id) if message.thread_id else None,
-        at=timestamp(message.created_at),
+        thread=str(draft.thread) if draft.thread else None,
+        at=timestamp(at),
         revision=1,
-        entry=version.entry_id,
-        attachments=attachments,
+        entry=entry.pk,
+        attachments=carrying.announced(draft.attachments, files),
     )

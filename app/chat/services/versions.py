@@ -1,6 +1,7 @@
 """What sending, editing and deleting share: a version, its state in the trail, its receipt."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from app.audit import access as trail
 from app.audit.leaves import timestamp
@@ -46,9 +47,9 @@ def says(version: MessageVersion, body: str) -> bool:
         raise
 
 
-def target_of(message: Message) -> Target:
+def target_of(message: UUID, conversation: UUID) -> Target:
     """A message as the target of an entry."""
-    return Target("message", str(message.pk), str(message.conversation_id))
+    return Target("message", str(message), str(conversation))
 
 
 def state_of(version: MessageVersion) -> dict[str, str | int | None]:
@@ -56,11 +57,12 @@ def state_of(version: MessageVersion) -> dict[str, str | int | None]:
 
     None for a deletion, and for a text whose data key was destroyed.
     """
-    return {
-        "version": str(version.pk),
-        "revision": version.revision,
-        "content": _commitment(version),
-    }
+    return state(version.pk, version.revision, _commitment(version))
+
+
+def state(version: UUID, revision: int, content: str | None) -> dict[str, str | int | None]:
+    """The same of a version that is no instance."""
+    return {"version": str(version), "revision": revision, "content": content}
 
 
 def _commitment(version: MessageVersion) -> str | None:

@@ -1,0 +1,64 @@
+"""What decides whether drafts may be sent, for a whole batch in one query."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from app.accounts.models import User
+from app.audit import arrays
+from app.chat.search.models import IndexState
+
+
+class Place(NamedTuple):
+    """Where somebody means to say something, and under which id; `thread` is what it replies to."""
+
+    author: User
+    conversation: UUID
+    message: UUID
+    thread: UUID | None
+
+
+class Standing(NamedTuple):
+    """How that stands: `root` is the conversation of what it replies to, None if there is no
+    such message, and `is_reply` if that is a reply itself."""
+
+    member: bool
+    taken: bool
+    root: UUID | None
+    is_reply: bool
+    indexed: bool
+
+
+# Subqueries by their keys, not joins: however stale its statistics are, PostgreSQL then reads a
+# few rows of an index for each draft, and never a table.
+_ASK = """
+SELECT
+    EXISTS (
+        SELECT FROM chat_membership m
+        WHERE m.conversation_id = d.conversation AND m.user_id = d.author AND m.left_at IS NULL
+    ),
+    EXISTS (SELECT FROM chat_message e WHERE e.id = d.message),
+    (SELECT r.conversation_id FROM chat_message r WHERE r.id = d.thread),
+    EXISTS (SELECT FROM chat_message r WHERE r.id = d.thread AND r.thread_id IS NOT NULL),
+    NOT EXISTS (
+        SELECT FROM chat_searchindex i
+        WHERE i.organization_id = d.organization AND i.state <> ALL(%s)
+    )
+FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[]) WITH ORDINALITY
+    AS d (author, organization, conversation, message, thread, number)
+ORDER BY d.number
+"""
+
+
+def standings(places: Iterable[Place]) -> list[Standing]:
+    """How each author stands in their place, in order; to be asked under the streams' locks."""
+    columns = [
+        (author.pk, author.organization_id, conversation, message, thread)
+        for author, conversation, message, thread in places
+    ]
+    arguments = [arrays.plain(column) for column in zip(*columns, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(_ASK, [[IndexState.COMPLETE, IndexState.BUILDING], *arguments])
+        return [Standing(*row) for row in cursor.fetchall()]
