@@ -16,6 +16,7 @@ from app.accounts.origin import socket_origin
 from app.chat import consumers as chat
 from app.chat.streams import open_bodies
 from app.errors import Unauthenticated
+from app.realtime.commands import Taking
 from app.realtime.gateway import Backend, Gateway
 from app.realtime.protocol import AnyCommand, SendData, VoiceCommand
 from app.realtime.services import Principal
@@ -40,6 +41,10 @@ def _send_many(sends: Sequence[tuple[Principal, SendData]]) -> Sequence[Struct |
     return chat.send_many(sends, _users([principal for principal, _ in sends]))
 
 
+def _take_places(wanted: Sequence[tuple[Principal, Taking]]) -> Sequence[Struct | Exception]:
+    return voice.take_places(wanted, _users([principal for principal, _ in wanted]))
+
+
 def _authorize(pairs: Sequence[tuple[Principal, str]]) -> Sequence[Exception | None]:
     return chat.authorize(pairs, _users([principal for principal, _ in pairs]))
 
@@ -49,6 +54,7 @@ gateway = Gateway(
         authorize=_authorize,
         send_many=_send_many,
         execute=_execute,
+        take_places=_take_places,
         renew_many=voice.renew_many,
         rosters=rosters,
         whence=socket_origin,

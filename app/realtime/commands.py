@@ -1,8 +1,8 @@
 """What a connected socket may ask, and how it is answered: in the order in which it came.
 
 What needs neither a thread nor the database (signals, pings, typing, presence) is done in the
-step in which it arrived. Sends go to the group commit, many at a time. The rest of a socket's
-commands wait for each other.
+step in which it arrived. Sends go to the group commit, many at a time, and so do joins and
+resumptions of voice rooms. The rest of a socket's commands wait for each other.
 """
 
 import asyncio
@@ -32,6 +32,9 @@ from app.realtime.socket import Socket
 logger = logging.getLogger(__name__)
 
 
+Taking = protocol.VoiceJoinData | protocol.VoiceResumeData
+
+
 @dataclass(frozen=True, slots=True)
 class Backend:
     """What the gateway asks of the layers above; everything runs in a thread."""
@@ -42,7 +45,8 @@ class Backend:
         [Sequence[tuple[Principal, protocol.SendData]]], Sequence[Struct | Exception]
     ]
     execute: Callable[[Principal, protocol.AnyCommand], Struct]
-    """A returned VoicePlace gives the socket that seat."""
+    take_places: Callable[[Sequence[tuple[Principal, Taking]]], Sequence[Struct | Exception]]
+    """A VoicePlace gives the socket that seat."""
     renew_many: Callable[
         [Sequence[tuple[Principal, protocol.VoicePlaceData]]], Sequence[Struct | Exception]
     ]
@@ -85,15 +89,19 @@ class Commands:
         self._sends: Batcher[tuple[Principal, protocol.SendData], Struct] = Batcher(
             lambda batch: lanes.run(Lane.SENDS, backend.send_many, batch)
         )
+        self._places: Batcher[tuple[Principal, Taking], Struct] = Batcher(
+            lambda batch: lanes.run(Lane.PLACES, backend.take_places, batch)
+        )
         self._renewals: Batcher[tuple[Principal, protocol.VoicePlaceData], Struct] = Batcher(
             lambda batch: lanes.run(Lane.RENEWALS, backend.renew_many, batch)
         )
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Commit sends and renew leases until cancelled."""
+        """Commit sends, take places and renew leases until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sends.run())
+            tasks.create_task(self._places.run())
             tasks.create_task(self._renewals.run())
 
     def received(self, socket: Socket, frame: bytes) -> None:
@@ -238,9 +246,7 @@ class Commands:
     ) -> None:
         """Join or resume; the answer is followed by the room's events from its position on."""
         _check_room_for_more(socket)
-        place = await self._lanes.run(
-            Lane.COMMANDS, self._backend.execute, socket.principal, command
-        )
+        place = await self._places.put((socket.principal, command.d))
         if not isinstance(place, protocol.VoicePlace):
             raise TypeError("a voice.join or voice.resume returns a VoicePlace")
 

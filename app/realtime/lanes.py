@@ -21,6 +21,7 @@ class Lane(Enum):
 
     DELIVERY = "delivery"
     SENDS = "sends"
+    PLACES = "places"
     ADMISSION = "admission"
     RENEWALS = "renewals"
     CHORES = "chores"

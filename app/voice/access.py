@@ -1,12 +1,14 @@
 """Every read of rooms: the asker comes first. Who is not a member gets NotFound."""
 
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.expressions import RawSQL
 
 from app.accounts.models import User
 from app.audit.leaves import timestamp
@@ -19,10 +21,12 @@ from app.realtime.access import places
 from app.realtime.protocol import LeaveReason, Notice
 from app.realtime.services import voice_stream
 from app.voice.lifetimes import Holder, Living
-from app.voice.models import Call, CallPolicy, Participant
-from app.voice.rooms import House, Identity, Place
+from app.voice.models import Call, CallPolicy, Connection, Participant
+from app.voice.rooms import House, Identity, Place, Town
 
 PAGE = 50
+
+Pair = tuple[UUID, UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +71,16 @@ def room_of(stay: Membership) -> RoomView:
     )
 
 
-def call_on(conversation: UUID) -> Call | None:
-    """For services: the call that is on in the conversation's room."""
-    return Call.objects.filter(conversation=conversation, ended_at=None).first()
+def calls_on(conversations: Collection[UUID]) -> dict[UUID, Call]:
+    """For services: of each conversation the call that is on in its room, where one is."""
+    found = Call.objects.filter(conversation__in=conversations, ended_at=None)
+    return {call.conversation_id: call for call in found}
 
 
-def size(conversation: UUID) -> int:
-    """For services: how many are in the conversation's room."""
-    return Participant.objects.filter(conversation=conversation, left_at=None).count()
+def sizes(conversations: Collection[UUID]) -> Counter[UUID]:
+    """For services: how many are in the room of each."""
+    found = Participant.objects.filter(conversation__in=conversations, left_at=None)
+    return Counter(found.values_list("conversation_id", flat=True))
 
 
 def places_in(call: UUID) -> set[str]:
@@ -91,14 +97,23 @@ def calls_at_the_sfu(since: datetime) -> list[UUID]:
 
 def notices(organization: UUID, conversation: UUID) -> list[Notice]:
     """What everybody in a call of the conversation has to be told now."""
-    policy = policy_of(organization)
-    held = holds.is_held(organization, conversation)
-    reasons: dict[Notice, bool] = {
-        "recording": policy.recording,
-        "monitoring": policy.monitoring,
-        "hold": held,
-    }
-    return [notice for notice, is_so in reasons.items() if is_so]
+    return notices_of({conversation: organization})[conversation]
+
+
+def notices_of(conversations: Mapping[UUID, UUID]) -> dict[UUID, list[Notice]]:
+    """The same for many; each comes with its organization."""
+    policies = CallPolicy.objects.in_bulk(set(conversations.values()))
+    held = holds.held_among(conversations)
+    found: dict[UUID, list[Notice]] = {}
+    for conversation, organization in conversations.items():
+        policy = policies.get(organization) or CallPolicy(pk=organization)
+        reasons: dict[Notice, bool] = {
+            "recording": policy.recording,
+            "monitoring": policy.monitoring,
+            "hold": conversation in held,
+        }
+        found[conversation] = [notice for notice, is_so in reasons.items() if is_so]
+    return found
 
 
 def policy_of(organization: UUID) -> CallPolicy:
@@ -135,23 +150,33 @@ def own(user: User, pid: UUID) -> Participant:
     return found
 
 
-def stay_kept(user: User, conversation: UUID) -> Membership:
-    """The user's membership, which nobody ends before this transaction does. Raises NotFound."""
+def stays_kept(pairs: Collection[Pair]) -> dict[Pair, Membership]:
+    """Of (user, conversation) pairs the memberships that there are, which nobody ends before this
+    transaction does; locked in one order."""
+    named = RawSQL(
+        "SELECT m.id FROM unnest(%s::uuid[], %s::uuid[]) AS w(who, place) "
+        "JOIN chat_membership m ON m.user_id = w.who AND m.conversation_id = w.place "
+        "WHERE m.left_at IS NULL",
+        [[user for user, _ in pairs], [conversation for _, conversation in pairs]],
+    )
     found = (
         Membership.objects.select_for_update(of=("self",), no_key=True)
-        .filter(conversation=conversation, user=user, left_at=None)
+        .filter(pk__in=named, left_at=None)
         .select_related("conversation")
-        .first()
+        .order_by("pk")
     )
-    if found is None:
-        raise NotFound
-    return found
+    return {(row.user_id, row.conversation_id): row for row in found}
 
 
-def rooms_of(user: User, device: UUID) -> set[UUID]:
-    """In which room, if any, this device of the user is now."""
-    found = Participant.objects.filter(user=user, device=device, left_at=None)
-    return set(found.values_list("conversation_id", flat=True))
+def whereabouts(pids: Collection[UUID], devices: Collection[Pair]) -> list[Participant]:
+    """For services: these participants, and those that (user, device) pairs are now."""
+    held = Q(
+        user__in={user for user, _ in devices},
+        device__in={device for _, device in devices},
+        left_at=None,
+    )
+    found = Participant.objects.filter(held | Q(pid__in=pids))
+    return [row for row in found if row.pid in pids or (row.user_id, row.device) in devices]
 
 
 def there(pid: UUID, *, lock: bool = False) -> Participant | None:
@@ -191,16 +216,20 @@ def living() -> list[Living]:
     return [Living(*row) for row in rows.values_list("pid", "gen", "user_id", "may_stay")]
 
 
-def house(
-    conversations: Iterable[UUID], pid: UUID, *, held_by: tuple[User, UUID] | None = None
-) -> House:
-    """For services, under the rooms' locks: everybody in these rooms, and wherever they are,
-    `pid` and the place that a (user, device) holds."""
+def house(conversations: Iterable[UUID], pid: UUID) -> House:
+    """For services, under the rooms' locks: everybody in these rooms, and `pid` wherever it is."""
     wanted = Q(conversation__in=set(conversations), left_at=None) | Q(pid=pid)
-    if held_by is not None:
-        user, device = held_by
-        wanted |= Q(user=user, device=device, left_at=None)
     return House(place_of(row) for row in Participant.objects.filter(wanted).order_by("joined_at"))
+
+
+def town(
+    conversations: Collection[UUID], pids: Collection[UUID], devices: Collection[Pair]
+) -> Town:
+    """For services, under the rooms' locks: everybody in these rooms, and wherever they are,
+    `pids` and the places that (user, device) pairs hold."""
+    there = Participant.objects.filter(conversation__in=conversations, left_at=None)
+    rows = {row.pid: row for row in (*there, *whereabouts(pids, devices))}
+    return Town(map(place_of, rows.values()))
 
 
 def place_of(row: Participant) -> Place:
@@ -218,6 +247,14 @@ def place_of(row: Participant) -> Place:
         video=row.video,
         reason=cast(LeaveReason, row.reason) if row.left_at else None,
     )
+
+
+def connections(pids: Collection[UUID]) -> dict[UUID, list[Connection]]:
+    """For services: what each of these participants reported of its connections."""
+    found: dict[UUID, list[Connection]] = {}
+    for row in Connection.objects.filter(participant__in=pids).order_by("peer"):
+        found.setdefault(row.participant_id, []).append(row)
+    return found
 
 
 def in_call(call: UUID, pid: UUID) -> bool:

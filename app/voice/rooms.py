@@ -5,7 +5,8 @@ simulation (tests/voice/test_machine.py). Who may is decided by the caller, and 
 nobody else changes the same rooms meanwhile, the caller guarantees with a lock.
 """
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -147,14 +148,64 @@ class House:
 
     def after(self, changes: Iterable[Change]) -> "House":
         """The rooms once `changes` have happened."""
-        places = dict(self._places)
-        for change in changes:
-            match change:
-                case Joined(place) | Resumed(place) | Changed(place=place):
-                    places[place.pid] = place
-                case Left(place, reason):
-                    places[place.pid] = replace(place, reason=reason)
-        return House(places.values())
+        return House([*self._places.values(), *_after(changes)])
+
+
+class Town:
+    """All the rooms that a batch of commands touches, as they are after each of them."""
+
+    def __init__(self, places: Iterable[Place]) -> None:
+        self._known: dict[UUID, Place] = {}
+        self._rooms: dict[UUID, dict[UUID, Place]] = defaultdict(dict)
+        self._held: dict[tuple[UUID, UUID], UUID] = {}
+        for place in places:
+            self._put(place)
+
+    def _put(self, place: Place) -> None:
+        self._known[place.pid] = place
+        holder = (place.user, place.device)
+        if place.reason is None:
+            self._rooms[place.conversation][place.pid] = place
+            self._held[holder] = place.pid
+        else:
+            self._rooms[place.conversation].pop(place.pid, None)
+            if self._held.get(holder) == place.pid:
+                del self._held[holder]
+
+    def held_by(self, user: UUID, device: UUID) -> Place | None:
+        """As `House.held_by`."""
+        pid = self._held.get((user, device))
+        return None if pid is None else self._known[pid]
+
+    def is_there(self, pid: UUID, gen: int) -> bool:
+        """Whether somebody is there, in that generation."""
+        place = self._known.get(pid)
+        return place is not None and place.reason is None and place.gen == gen
+
+    def room(self, conversation: UUID) -> list[Place]:
+        """Who is in the room now, in the order of joining."""
+        return sorted(self._rooms[conversation].values(), key=lambda place: (place.at, place.pid))
+
+    def house(self, conversations: Iterable[UUID], pid: UUID) -> House:
+        """What one command may touch: these rooms, and `pid` wherever it is."""
+        there = [one for where in set(conversations) for one in self._rooms[where].values()]
+        named = self._known.get(pid)
+        return House(there if named is None else [*there, named])
+
+    def happen(self, changes: Iterable[Change]) -> None:
+        """From here on the rooms are as after `changes`."""
+        for place in _after(changes):
+            self._put(place)
+
+
+def _after(changes: Iterable[Change]) -> Iterator[Place]:
+    """Each place that `changes` change, as it is then."""
+    for change in changes:
+        match change:
+            case Joined(place) | Resumed(place) | Changed(place=place):
+                yield place
+            case Left(place, reason):
+                yield replace(place, reason=reason)
 
 
 def _in(place: Place, conversation: UUID) -> bool:

@@ -171,7 +171,7 @@ def test_a_removal_waits_for_a_joining_that_is_under_way(alice: User, bob: User)
 
     thread = threading.Thread(target=remove)
     with transaction.atomic():
-        access.stay_kept(bob, ward.pk)
+        access.stays_kept([(bob.pk, ward.pk)])
         thread.start()
         assert not removed.wait(0.5)
     thread.join()

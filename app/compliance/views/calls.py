@@ -18,7 +18,7 @@ from app.compliance.access.calls import PAGE, CallFilter
 from app.compliance.services.calls import look_at_call, look_at_calls
 from app.voice.models import Call, Connection, Participant
 from app.voice.serializers import StayOut
-from app.voice.services.writing import quality
+from app.voice.services.entries import quality
 
 MOST_CALLS = 200
 

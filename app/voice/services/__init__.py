@@ -2,8 +2,9 @@
 
 from app.voice.services.hosts import kick, move, mute
 from app.voice.services.leasing import expire, renew_many, revoke, sweep
-from app.voice.services.places import ice, join, leave, resume, share
+from app.voice.services.places import ice, leave, share
 from app.voice.services.reports import report
+from app.voice.services.taking import join, resume, take_places
 from app.voice.services.telling import announce, set_policy
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "set_policy",
     "share",
     "sweep",
+    "take_places",
 ]

@@ -6,6 +6,7 @@ any more is put out there too. The rows decide; what a lost job left undone, the
 
 import logging
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,18 +25,22 @@ logger = logging.getLogger(__name__)
 _closed_until = 0.0
 
 
-def limits_for(conversation: UUID) -> Limits:
-    """How large the room may become by one more: a call moves only to a server that answers.
+def limits_for(growing: Mapping[UUID, int]) -> dict[UUID, Limits]:
+    """How large rooms may become, each by so many more: a call moves only to a server that
+    answers.
 
     Asks the server, so outside of transactions.
     """
     wide, server = limits(), sfu.configured()
-    call = access.call_on(conversation) if server else None
-    if server is None or call is None or call.media == Media.SFU:
-        return wide
-    if access.size(conversation) + 1 < wide.offer or _ready(server, call.pk, wide.capacity):
-        return wide
-    return Limits(settings.VOICE_MESH_CAPACITY)
+    allowed = dict.fromkeys(growing, wide)
+    if server is None:
+        return allowed
+    sizes = access.sizes(growing)
+    for conversation, call in access.calls_on(growing).items():
+        large = sizes[conversation] + growing[conversation] >= wide.offer
+        if call.media != Media.SFU and large and not _ready(server, call.pk, wide.capacity):
+            allowed[conversation] = Limits(settings.VOICE_MESH_CAPACITY)
+    return allowed
 
 
 def _ready(server: sfu.Sfu, call: UUID, capacity: int) -> bool:

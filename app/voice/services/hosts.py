@@ -8,7 +8,8 @@ from app.accounts.models import User
 from app.chat import access as chat
 from app.errors import Conflict
 from app.voice import access, rooms
-from app.voice.services.writing import Writer, limits, lock
+from app.voice.services.entries import Act
+from app.voice.services.writing import limits, lock, write
 
 
 @transaction.atomic
@@ -19,7 +20,7 @@ def mute(*, by: User, pid: UUID, muted: bool) -> None:
     lock([row.conversation_id])
     house = access.house([row.conversation_id], pid)
     changes = rooms.mute(house, pid, by.pk, host=host, muted=muted)
-    Writer(by.organization_id, by.actor).write(changes)
+    write(Act(by.organization_id, by.actor), changes)
 
 
 @transaction.atomic
@@ -29,7 +30,8 @@ def kick(*, by: User, pid: UUID) -> None:
     host = access.is_host(chat.membership(by, row.conversation_id))
     lock([row.conversation_id])
     house = access.house([row.conversation_id], pid)
-    Writer(by.organization_id, by.actor).write(rooms.kick(house, pid, by.pk, limits(), host=host))
+    changes = rooms.kick(house, pid, by.pk, limits(), host=host)
+    write(Act(by.organization_id, by.actor), changes)
 
 
 @transaction.atomic
@@ -46,4 +48,4 @@ def move(*, by: User, pid: UUID, conversation_id: UUID) -> None:
     lock([row.conversation_id], person=row.user_id)
     house = access.house([row.conversation_id], pid)
     changes = rooms.move(house, pid, by.pk, conversation_id, limits(), host=host)
-    Writer(by.organization_id, by.actor).write(changes)
+    write(Act(by.organization_id, by.actor), changes)

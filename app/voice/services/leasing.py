@@ -17,7 +17,8 @@ from app.voice import access, leases, lifetimes, rooms
 from app.voice.leases import Away
 from app.voice.lifetimes import Holder, Living, Plan, Turn
 from app.voice.models import Participant
-from app.voice.services.writing import Writer, limits, lock
+from app.voice.services.entries import Act
+from app.voice.services.writing import limits, lock, write
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +104,8 @@ def expire(pid: UUID, gen: int) -> None:
     # Asked again under the row's lock: a late renewal is granted under it, or refused after us.
     if row is not None and leases.read([pid]).ended(pid, gen):
         house = access.house([row.conversation_id], pid)
-        writer = Writer(row.conversation.organization_id, SYSTEM)
-        writer.write(rooms.expire(house, pid, gen, limits()))
+        act = Act(row.conversation.organization_id, SYSTEM)
+        write(act, rooms.expire(house, pid, gen, limits()))
 
 
 @transaction.atomic
@@ -113,8 +114,8 @@ def revoke(pid: UUID, gen: int) -> None:
     row = _locked(pid)
     if row is not None:
         house = access.house([row.conversation_id], pid)
-        writer = Writer(row.conversation.organization_id, SYSTEM)
-        writer.write(rooms.revoke(house, pid, gen, limits()))
+        act = Act(row.conversation.organization_id, SYSTEM)
+        write(act, rooms.revoke(house, pid, gen, limits()))
 
 
 def _locked(pid: UUID) -> Participant | None:

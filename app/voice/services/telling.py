@@ -13,7 +13,9 @@ from app.accounts.permissions import Permission, require
 from app.audit.actions import Action
 from app.audit.context import Actor
 from app.audit.services import Target, record
+from app.voice import access
 from app.voice.models import Call, CallPolicy
+from app.voice.services.entries import Act
 from app.voice.services.writing import Writer, lock
 
 
@@ -52,7 +54,9 @@ def announce(organization: UUID, actor: Actor) -> None:
     on = Call.objects.filter(conversation__organization=organization, ended_at=None)
     conversations = list(on.values_list("conversation_id", flat=True))
     lock(conversations)
-    writer = Writer(organization, actor)
-    still = on.filter(conversation__in=conversations).order_by("conversation")
-    for conversation in still.values_list("conversation_id", flat=True):
-        writer.tell(conversation)
+    act, calls = Act(organization, actor), access.calls_on(conversations)
+    notices = access.notices_of(dict.fromkeys(calls, organization))
+    writer = Writer(calls=calls, notices=notices)
+    for conversation in sorted(calls):
+        writer.tell(act, conversation)
+    writer.write()

@@ -1,27 +1,28 @@
-"""Turns the changes of a room into rows, events and entries of the trail: all or nothing."""
+"""Turns the changes of rooms into rows, events and entries of the trail: all or nothing."""
 
-import hashlib
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.utils import timezone
+from msgspec import Struct
 
 from app.audit.actions import Action
-from app.audit.context import Actor
 from app.audit.leaves import timestamp
-from app.audit.services import Target, record
+from app.audit.services import Record, record_many
 from app.realtime import services as realtime
+from app.realtime.access import Place as Position
 from app.realtime.log import ensure_streams
-from app.realtime.protocol import VoiceNotice
+from app.realtime.protocol import Notice, VoiceNotice
 from app.realtime.services import user_stream, voice_stream
 from app.voice import access, leases, rooms, sfu
-from app.voice.models import Call, Connection, Participant
-from app.voice.rooms import Change, Identity, Limits, Place
-from app.voice.services import following
+from app.voice.models import Call, Connection
+from app.voice.rooms import Change, Limits, Place
+from app.voice.services import entries, following
+from app.voice.services.entries import Act
+from app.voice.services.stays import Stays
 
 
 def limits() -> Limits:
@@ -32,8 +33,9 @@ def limits() -> Limits:
     return Limits(settings.VOICE_SFU_CAPACITY, offer=mesh - 1, force=mesh + 1)
 
 
-def lock(conversations: Collection[UUID], *, person: UUID | None = None) -> None:
-    """Let nobody else change these rooms, nor append to the person's stream, until the commit.
+def lock(conversations: Collection[UUID], *, person: UUID | None = None) -> dict[str, Position]:
+    """Let nobody else change these rooms, nor append to the person's stream, until the commit;
+    returns where the streams stand.
 
     The rows of the streams are the locks: whatever changes a room emits into its stream.
     """
@@ -41,165 +43,171 @@ def lock(conversations: Collection[UUID], *, person: UUID | None = None) -> None
     if person is not None:
         names.append(user_stream(person))
     ensure_streams(names)
-    realtime.lock(names)
+    return realtime.lock(names)
+
+
+def write(act: Act, changes: Sequence[Change]) -> None:
+    """Inside a transaction, after `lock`."""
+    writer = Writer()
+    writer.note(act, changes)
+    writer.write()
 
 
 @dataclass
 class Writer:
-    """Writes changes in the rooms of one organization, made by `actor`, at `at`."""
+    """Notes what happens in rooms, in its order, and writes all of it in few statements.
 
-    organization: UUID
-    actor: Actor
-    at: datetime = field(default_factory=timezone.now)
-    _calls: dict[UUID, Call] = field(default_factory=dict)
-    _gone: list[UUID] = field(default_factory=list)
+    Inside a transaction, after `lock`. A batch hands in what it has read for all rooms at once;
+    what is missing is asked for when it is needed.
+    """
 
-    def write(self, changes: Sequence[Change]) -> None:
-        """Inside a transaction, after `lock`."""
+    calls: dict[UUID, Call] = field(default_factory=dict)
+    """Those that are on, by conversation, as they are after what was noted."""
+    notices: Mapping[UUID, list[Notice]] = field(default_factory=dict)
+    connections: Mapping[UUID, Sequence[Connection]] | None = None
+    """By participant, of everybody who may be made to leave."""
+    events: dict[str, list[Struct]] = field(default_factory=lambda: defaultdict(list))
+    """What streams are about to tell."""
+    _stays: Stays = field(default_factory=Stays)
+    _begun: list[Call] = field(default_factory=list)
+    _changed: dict[UUID, Call] = field(default_factory=dict)
+    _records: list[Record] = field(default_factory=list)
+
+    def note(self, act: Act, changes: Sequence[Change]) -> None:
         for change in changes:
-            self._write(change)
-        # Still under the lock: no renewal finds a lease of somebody who is gone.
-        leases.drop(self._gone)
+            self._note(act, change)
 
-    def _write(self, change: Change) -> None:
+    def write(self) -> None:
+        """Once, at the end."""
+        self._stays.write_changed()
+        if self._changed:
+            fields = ["ended_at", "notice", "media", "sfu_at"]
+            Call.objects.bulk_update(self._changed.values(), fields)
+        Call.objects.bulk_create(self._begun)
+        self._stays.write_begun()
+        record_many(self._records)
+        if self.events:
+            realtime.emit_many(self.events)
+        # Still under the lock: no renewal finds a lease of somebody who is gone.
+        leases.drop(self._stays.gone())
+
+    def _note(self, act: Act, change: Change) -> None:
         match change:
             case rooms.Opened(conversation):
-                told = access.notices(self.organization, conversation)
-                call = Call.objects.create(
-                    conversation_id=conversation, started_at=self.at, notice=told
-                )
-                self._record_call(
-                    Action.CALL_STARTED, call.pk, conversation, parameters={"notice": told}
-                )
+                self._open(act, conversation)
             case rooms.Closed(conversation):
-                call = self._call(conversation)
-                Call.objects.filter(pk=call.pk).update(ended_at=self.at)
-                self._record_call(Action.CALL_ENDED, call.pk, conversation)
-                del self._calls[conversation]
+                self._altered(conversation).ended_at = act.at
+                self._record_call(act, Action.CALL_ENDED, conversation)
+                del self.calls[conversation]
             case rooms.Joined(place):
-                self._insert(place)
-                self._record(Action.CALL_JOINED, place, after=_announced(place))
-                self.tell(place.conversation)
+                self._stays.begin(place, self._call(place.conversation), act.at)
+                self._record(act, Action.CALL_JOINED, place, after=entries.announced(place))
+                self.tell(act, place.conversation)
             case rooms.Resumed(place):
-                given = {"fingerprint": place.identity.fingerprint}
-                self._update(place, gen=place.gen, signature=place.identity.signature, **given)
-                self._record(Action.CALL_RESUMED, place, after=_announced(place))
+                self._stays.change(place)
+                self._record(act, Action.CALL_RESUMED, place, after=entries.announced(place))
             case rooms.Left(place, reason, by):
-                self._update(place, left_at=self.at, reason=reason, by=by)
-                self._gone.append(place.pid)
-                if reason == "kicked":
-                    self._record(Action.CALL_KICKED, place)
-                self._record(Action.CALL_LEFT, place, parameters=_outcome(place, reason, by))
-                following.tidy_afterwards(self._call(place.conversation))
+                self._stays.end(place, act.at, reason, by)
+                self._end(act, place, reason, by)
             case rooms.Changed(before, place):
-                self._change(before, place)
+                self._change(act, before, place)
             case rooms.Summoned(place, conversation):
-                self._record(Action.CALL_MOVED, place, parameters={"to": str(conversation)})
-            case rooms.HandedOver() if not self._hand_over(change):
+                self._record(act, Action.CALL_MOVED, place, parameters={"to": str(conversation)})
+            case rooms.HandedOver() if not self._hand_over(act, change):
                 return
-        self._emit(change)
+        self._emit(act, change)
 
-    def _hand_over(self, change: rooms.HandedOver) -> bool:
+    def _open(self, act: Act, conversation: UUID) -> None:
+        told = self._notice(act, conversation)
+        call = Call(conversation_id=conversation, started_at=act.at, notice=told)
+        self.calls[conversation] = call
+        self._begun.append(call)
+        self._record_call(act, Action.CALL_STARTED, conversation, parameters={"notice": told})
+
+    def _end(self, act: Act, place: Place, reason: str, by: UUID | None) -> None:
+        if reason == "kicked":
+            self._record(act, Action.CALL_KICKED, place)
+        outcome = entries.outcome(reason, by, self._connections(place.pid))
+        self._record(act, Action.CALL_LEFT, place, parameters=outcome)
+        following.tidy_afterwards(self._call(place.conversation))
+
+    def _hand_over(self, act: Act, change: rooms.HandedOver) -> bool:
         """Note where media goes from now on; False where it goes there already."""
-        call = self._call(change.conversation)
         media = following.media_after(to_sfu=change.to_sfu, force=change.force)
-        if media == call.media:
+        before = self._call(change.conversation).media
+        if media == before:
             return False
-        before, call.media, call.sfu_at = call.media, media, call.sfu_at or self.at
-        call.save(update_fields=["media", "sfu_at"])
+        call = self._altered(change.conversation)
+        call.media, call.sfu_at = media, call.sfu_at or act.at
         states = {"before": {"media": before}, "after": {"media": str(media)}}
-        self._record_call(Action.CALL_HANDED_OVER, call.pk, change.conversation, **states)
+        self._record_call(act, Action.CALL_HANDED_OVER, change.conversation, **states)
         following.tidy_afterwards(call)
         return True
 
-    def tell(self, conversation: UUID) -> None:
+    def tell(self, act: Act, conversation: UUID) -> None:
         """Tell the room, where it has to hear something else than it heard last."""
-        call = self._call(conversation)
-        notice = access.notices(self.organization, conversation)
-        if call.notice == notice:
+        before, notice = self._call(conversation).notice, self._notice(act, conversation)
+        if before == notice:
             return
-        before, call.notice = call.notice, notice
-        call.save(update_fields=["notice"])
+        self._altered(conversation).notice = notice
         states = {"before": {"notice": before}, "after": {"notice": notice}}
-        self._record_call(Action.CALL_TOLD, call.pk, conversation, **states)
-        realtime.emit(voice_stream(conversation), VoiceNotice(notice))
+        self._record_call(act, Action.CALL_TOLD, conversation, **states)
+        self.events[voice_stream(conversation)].append(VoiceNotice(notice))
 
-    def _call(self, conversation: UUID) -> Call:
-        """The call that is on; its room is locked, so nobody else changes, ends or begins one."""
-        if conversation not in self._calls:
-            found = Call.objects.get(conversation=conversation, ended_at=None)
-            self._calls[conversation] = found
-        return self._calls[conversation]
-
-    def _insert(self, place: Place) -> None:
-        Participant.objects.create(
-            pid=place.pid,
-            call=self._call(place.conversation),
-            conversation_id=place.conversation,
-            user_id=place.user,
-            device=place.device,
-            joined_at=self.at,
-            muted=place.muted,
-            key=place.identity.key,
-            fingerprint=place.identity.fingerprint,
-            signature=place.identity.signature,
-        )
-
-    def _update(self, place: Place, **values: Any) -> None:
-        Participant.objects.filter(pid=place.pid).update(**values)
-
-    def _change(self, before: Place, place: Place) -> None:
-        sent = {"screen": place.screen, "video": place.video}
-        self._update(place, muted=place.muted, muted_by=place.muted_by, **sent)
+    def _change(self, act: Act, before: Place, place: Place) -> None:
+        self._stays.change(place)
         if place.muted != before.muted:
             action = Action.CALL_MUTED if place.muted else Action.CALL_UNMUTED
-            self._record(action, place)
+            self._record(act, action, place)
             if place.muted_by:
                 following.silence_afterwards(self._call(place.conversation), place.pid)
         if (place.screen, place.video) != (before.screen, before.video):
-            self._record(Action.CALL_SHARED, place, after=sent)
+            sent = {"screen": place.screen, "video": place.video}
+            self._record(act, Action.CALL_SHARED, place, after=sent)
 
-    def _emit(self, change: Change) -> None:
+    # What is known, or asked for.
+
+    def _call(self, conversation: UUID) -> Call:
+        """The call that is on; its room is locked, so nobody else changes, ends or begins one."""
+        if conversation not in self.calls:
+            self.calls |= access.calls_on([conversation])
+        return self.calls[conversation]
+
+    def _altered(self, conversation: UUID) -> Call:
+        """The same, to be changed."""
+        call = self._call(conversation)
+        if call._state.adding:
+            return call  # one that begins is written as it is at the end
+        return self._changed.setdefault(call.pk, call)
+
+    def _notice(self, act: Act, conversation: UUID) -> list[Notice]:
+        known = self.notices.get(conversation)
+        return access.notices(act.organization, conversation) if known is None else known
+
+    def _connections(self, pid: UUID) -> Sequence[Connection]:
+        if self.connections is None:
+            return access.connections([pid]).get(pid, [])
+        return self.connections.get(pid, [])
+
+    # What is told.
+
+    def _emit(self, act: Act, change: Change) -> None:
         conversation = _where(change)
-        event = rooms.event(change, call=self._call_of(change), at=timestamp(self.at))
+        call = self._call(conversation).pk if isinstance(change, rooms.Joined) else UUID(int=0)
+        event = rooms.event(change, call=call, at=timestamp(act.at))
         if event is None:
             return
         if isinstance(change, rooms.Summoned):
-            realtime.emit(user_stream(change.place.user), event)
+            self.events[user_stream(change.place.user)].append(event)
         else:
-            realtime.emit(voice_stream(conversation), event)
+            self.events[voice_stream(conversation)].append(event)
 
-    def _call_of(self, change: Change) -> UUID:
-        return self._call(_where(change)).pk if isinstance(change, rooms.Joined) else UUID(int=0)
+    def _record(self, act: Act, action: Action, place: Place, **more: Any) -> None:
+        call = self._call(place.conversation)
+        self._records.append(entries.of_place(act, action, place, call, **more))
 
-    def _record(self, action: Action, place: Place, **more: Any) -> None:
-        """An entry about a participant; their call stands with it as what they belong to."""
-        record(
-            action,
-            organization=self.organization,
-            actor=self.actor,
-            target=Target("participant", str(place.pid), str(self._call(place.conversation).pk)),
-            scope=place.conversation,
-            **{
-                **more,
-                "parameters": {
-                    "user": str(place.user),
-                    "device": str(place.device),
-                    "gen": place.gen,
-                    **more.get("parameters", {}),
-                },
-            },
-        )
-
-    def _record_call(self, action: Action, call: UUID, conversation: UUID, **more: Any) -> None:
-        record(
-            action,
-            organization=self.organization,
-            actor=self.actor,
-            target=Target("call", str(call), str(conversation)),
-            scope=conversation,
-            **more,
-        )
+    def _record_call(self, act: Act, action: Action, conversation: UUID, **more: Any) -> None:
+        self._records.append(entries.of_call(act, action, self._call(conversation), **more))
 
 
 def _where(change: Change) -> UUID:
@@ -208,42 +216,3 @@ def _where(change: Change) -> UUID:
             return where
         case _:
             return change.place.conversation
-
-
-def _announced(place: Place) -> dict[str, Any]:
-    return {"muted": place.muted, "identity": identity_hash(place.identity)}
-
-
-def identity_hash(identity: Identity) -> str:
-    """SHA-256, in hex, of what a device announced: key, fingerprint, signature, a line each."""
-    lines = (identity.key, identity.fingerprint, identity.signature)
-    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
-
-
-def _outcome(place: Place, reason: str, by: UUID | None) -> dict[str, Any]:
-    found = Connection.objects.filter(participant=place.pid).order_by("peer")
-    return {
-        "reason": reason,
-        "by": str(by) if by else None,
-        "connections": [quality(row) for row in found],
-    }
-
-
-def quality(row: Connection) -> dict[str, Any]:
-    """How a connection was: loss in parts per million, times in microseconds."""
-    return {
-        "peer": str(row.peer),
-        "candidate": row.candidate,
-        "reports": row.reports,
-        "loss_ppm": _figures(row, "loss"),
-        "jitter_us": _figures(row, "jitter"),
-        "rtt_us": _figures(row, "rtt"),
-    }
-
-
-def _figures(row: Connection, name: str) -> dict[str, int]:
-    return {
-        "last": getattr(row, f"{name}_last"),
-        "worst": getattr(row, f"{name}_worst"),
-        "mean": getattr(row, f"{name}_sum") // max(1, row.reports),
-    }

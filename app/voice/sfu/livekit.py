@@ -18,6 +18,7 @@ import jwt
 import requests
 from urllib3.exceptions import HTTPError
 
+from app import metrics
 from app.voice.sfu import TOKEN_SECONDS, Arrival, BadWebhook, SfuFailed
 
 _TIMEOUT = (2.0, 4.0)  # seconds: to connect, to wait for an answer
@@ -88,14 +89,17 @@ class LiveKit:
     ) -> dict[str, Any] | None:
         host = self.url.replace("ws", "http", 1).rstrip("/")
         try:
-            with requests.post(
-                f"{host}/twirp/livekit.RoomService/{method}",
-                json=body,
-                headers={"Authorization": f"Bearer {self._signed({'video': grant})}"},
-                timeout=_TIMEOUT,
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
+            with (
+                metrics.Outside("livekit"),
+                requests.post(
+                    f"{host}/twirp/livekit.RoomService/{method}",
+                    json=body,
+                    headers={"Authorization": f"Bearer {self._signed({'video': grant})}"},
+                    timeout=_TIMEOUT,
+                    allow_redirects=False,
+                    stream=True,
+                ) as answer,
+            ):
                 content = answer.raw.read(_LARGEST + 1, decode_content=True)
                 status = answer.status_code
         except (requests.RequestException, HTTPError, OSError) as error:
