@@ -47,6 +47,11 @@ class Connection(asyncio.Protocol):
         async with asyncio.timeout(TIMEOUT):
             await self._opened
 
+    @staticmethod
+    def framed(payload: bytes) -> bytes:
+        """Return what is written for a text."""
+        return masked(payload)
+
     def write(self, frames: bytes | memoryview) -> None:
         """Send frames that are masked already."""
         self._transport.write(frames)

@@ -2,13 +2,14 @@
 
 Messages are committed by the services, in another process than the gateway, as another instance
 or the REST API does; their hints are kept back and given to Redis one after the other, so that
-the gateway opens and hands out each by itself. Bare `ws` gets the very same texts at a socket.
+the gateway opens and hands out each by itself. Bare `ws` gets the very same texts at a socket;
+ejabberd and prosody get messages of that size in a room of 200, one of whom says them.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from itertools import cycle
 from unittest.mock import patch
@@ -25,9 +26,13 @@ from benchmarks.figures import Figure
 from benchmarks.gateway.cast import Cast
 from benchmarks.gateway.connection import Connection, Member
 from benchmarks.gateway.counting import RING, Counter, arrived, numbered
+from benchmarks.gateway.followers import ALIVE
 from benchmarks.gateway.frames import masked
-from benchmarks.gateway.servers import Gateway, Peer, used
+from benchmarks.gateway.pairs import Wire
+from benchmarks.gateway.servers import Gateway, Peer, Server, used
 from benchmarks.gateway.turns import Turn, rate, ratio, turn
+from benchmarks.peers.programs import xmpp_user
+from benchmarks.peers.stream import Stream, to_all
 from tests.live import LiveDatabase
 from tests.stack import running_stack
 
@@ -41,9 +46,10 @@ _BODY = "What the ward needs to know before the round, in a few sentences. " * 3
 class Listeners:
     """Sockets that hear the same: keeps WINDOW messages in flight to all of them, by `say`."""
 
-    def __init__(self, connections: Sequence[Connection], say: Callable[[], None]) -> None:
+    def __init__(self, connections: Sequence[Wire], say: Callable[[], None]) -> None:
         self._say = say
         self._saying = False
+        self.keeping: asyncio.Task[None] | None = None
         self.said = self.delivered = 0
         self.sample = b""
         self.counters = [Counter() for _ in connections]
@@ -112,12 +118,12 @@ class Speaker:
 
 def measure(scale: float) -> Iterator[Figure]:
     stack, rounds = running_stack(), max(1, round(ROUNDS * scale))
-    turns: dict[str, list[Turn]] = {"ours": [], "theirs": []}
+    turns: dict[str, list[Turn]] = {name: [] for name in (*PEERS, OURS)}
     with (
         stack.fresh_database() as database,
         LiveDatabase(database).acting_as("app"),
         Gateway.running(LiveDatabase(database), stack.redis, stack) as gateway,
-        Peer.running("ws") as peer,
+        ExitStack() as running,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         cast = Cast(LISTENERS)
@@ -126,19 +132,20 @@ def measure(scale: float) -> Iterator[Figure]:
             tickets = [cast.ticket(person) for person in cast.people]
             ours = runner.run(_at_gateway(gateway, tickets, conversation, speaker))
             runner.run(ours.work(lambda: used([gateway]), 0.3))
-            theirs = runner.run(_at_peer(peer, ours.sample))
+            there: list[tuple[str, Server, Listeners]] = []
+            for name, listen in PEERS.items():
+                peer = running.enter_context(Peer.running(name))
+                there.append((name, peer, runner.run(listen(peer.port, ours.sample))))
+            there.append((OURS, gateway, ours))
             for _ in range(1 + rounds):  # the first is not counted: node compiles as it runs
-                for name, listeners, server in (
-                    ("theirs", theirs, peer),
-                    ("ours", ours, gateway),
-                ):
+                for name, server, listeners in there:
                     work = listeners.work(partial(used, [server]), SECONDS)
                     turns[name].append(runner.run(work))
-    unit = "deliveries a CPU second"
-    turns = {name: counted for name, (_, *counted) in turns.items()}
-    yield rate(f"bare ws, fan-out to {LISTENERS}", unit, turns["theirs"])
-    yield rate(f"Parley, fan-out to {LISTENERS}", unit, turns["ours"])
-    yield ratio(f"fan-out to {LISTENERS} against bare ws", turns["ours"], turns["theirs"], 1.0)
+    counted = {name: mine[1:] for name, mine in turns.items()}
+    for name, mine in counted.items():
+        yield rate(f"{name}, fan-out to {LISTENERS}", "deliveries a CPU second", mine)
+    for name, limit in LIMITS.items():
+        yield ratio(f"fan-out to {LISTENERS} against {name}", counted[OURS], counted[name], limit)
 
 
 async def _at_gateway(
@@ -148,18 +155,44 @@ async def _at_gateway(
     for member, ticket in zip(members, tickets, strict=True):
         await member.enter(gateway.port, ticket)
         await member.ask("sub", s=conversation_stream(conversation))
-    return Listeners(members, speaker.say)
+    listeners = Listeners(members, speaker.say)
+    listeners.keeping = asyncio.create_task(_keep_alive(members))
+    return listeners
 
 
-async def _at_peer(peer: Peer, text: bytes) -> Listeners:
+async def _keep_alive(members: Sequence[Member]) -> None:
+    """While peers have their turns: the gateway closes what says nothing for 35 s."""
+    while True:
+        await asyncio.sleep(10)
+        for member in members:
+            member.write(ALIVE)
+
+
+async def _at_ws(port: int, text: bytes) -> Listeners:
     """Listeners at bare `ws`, where a socket says texts like this one, numbered alike."""
     before, _, after = text.partition(b"#")
     frames = [masked(before + numbered(n).encode() + after[2:]) for n in range(RING)]
     mouth = Connection()
-    await mouth.open(peer.port, "/speak")
+    await mouth.open(port, "/speak")
     ring = cycle(frames)
 
     ears = [Connection() for _ in range(LISTENERS)]
     for one in ears:
-        await one.open(peer.port, "/listen")
+        await one.open(port, "/listen")
     return Listeners(ears, lambda: mouth.write(next(ring)))
+
+
+async def _at_room(port: int, text: bytes) -> Listeners:
+    """Occupants of a room, the first of whom says messages of this one's size."""
+    message = to_all("everyone", len(text))
+    ring = cycle([message(numbered(n)) for n in range(RING)])
+    streams = [Stream() for _ in range(LISTENERS)]
+    for number, stream in enumerate(streams):
+        await stream.open(port, xmpp_user(number))
+        await stream.enter("everyone", f"p{number}")
+    return Listeners(streams, lambda: streams[0].write(next(ring)))
+
+
+OURS = "Parley"
+PEERS = {"ws": _at_ws, "ejabberd": _at_room, "prosody": _at_room}
+LIMITS = {"ws": 1.0, "ejabberd": 6.0, "prosody": None}

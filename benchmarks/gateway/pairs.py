@@ -2,21 +2,32 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from benchmarks.gateway.connection import Connection
 from benchmarks.gateway.counting import RING, Counter, arrived, numbered
-from benchmarks.gateway.frames import masked
 from benchmarks.gateway.turns import Turn, turn
 
 WARM_UP_SECONDS = 0.3
 
 
+class Wire(Protocol):
+    """What carries messages to a server: a WebSocket, or an XMPP stream."""
+
+    on_texts: Callable[[list[bytes]], None]
+
+    def framed(self, payload: bytes) -> bytes: ...
+
+    def write(self, frames: bytes | memoryview) -> None: ...
+
+    def abort(self) -> None: ...
+
+
 class Side(Counter):
     """One end. `message(number)` makes a payload; all of them must be of the same size."""
 
-    def __init__(self, connection: Connection, message: Callable[[str], bytes]) -> None:
+    def __init__(self, connection: Wire, message: Callable[[str], bytes]) -> None:
         super().__init__()
-        frames = [masked(message(numbered(number))) for number in range(RING)]
+        frames = [connection.framed(message(numbered(number))) for number in range(RING)]
         if len({len(frame) for frame in frames}) != 1:
             raise ValueError("payloads of one size")
         # Twice around, so that any run of up to RING frames is one piece of it.

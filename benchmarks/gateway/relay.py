@@ -1,8 +1,10 @@
-"""Signaling between pairs: `voice.signal` of seats in calls, against bare `ws` and PeerJS.
+"""Signaling between pairs: `voice.signal` of seats in calls, against peers.
 
 500 bytes a message as it is sent; members, calls, leases and limits are real. Half of the calls
-sit at one gateway, half across two, so that each signal goes through Redis. All take turns, so
-that a ratio is of the same moment; once with one message in flight each way, once with bursts.
+sit at one gateway, half across two, so that each signal goes through Redis. At ejabberd and
+prosody a call is a room, and a signal a private message in it (XEP-0045, 7.5): the server looks
+at who is in the room, and says who sent it, as Parley does. All take turns, so that a ratio is of
+the same moment; once with one message in flight each way, once with bursts.
 """
 
 import asyncio
@@ -22,6 +24,8 @@ from benchmarks.gateway.pairs import Side, relay
 from benchmarks.gateway.servers import Gateway, Peer, Server, used
 from benchmarks.gateway.sizes import sized
 from benchmarks.gateway.turns import Turn, rate, ratio
+from benchmarks.peers.programs import xmpp_user
+from benchmarks.peers.stream import Stream, private
 from tests.live import LiveDatabase
 from tests.stack import running_stack
 
@@ -56,6 +60,8 @@ def measure(scale: float) -> Iterator[Figure]:
         Gateway.running(LiveDatabase(database), stack.redis, stack) as there,
         Peer.running("ws") as ws,
         Peer.running("peerjs") as peerjs,
+        Peer.running("ejabberd") as ejabberd,
+        Peer.running("prosody") as prosody,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         cast = Cast(2 * CALLS * ROOM)
@@ -65,6 +71,8 @@ def measure(scale: float) -> Iterator[Figure]:
             Target("Parley", [here], []),
             Target("PeerJS", [peerjs], runner.run(_pairs(_peerjs_side, peerjs.port))),
             Target("Parley through Redis", [here, there], []),
+            Target("ejabberd", [ejabberd], runner.run(_private_messages(ejabberd.port))),
+            Target("prosody", [prosody], runner.run(_private_messages(prosody.port))),
         ]
         everyone: list[Seat] = []
         for target, some in ((targets[1], calls[:CALLS]), (targets[3], calls[CALLS:])):
@@ -93,9 +101,11 @@ def _figures(
 ) -> Iterator[Figure]:
     for target, mine in zip(targets, turns, strict=True):
         yield rate(f"{target.name}, signals, {shape}", "a CPU second", mine)
-    ws, ours, peerjs, crossing = turns
+    ws, ours, peerjs, crossing, ejabberd, prosody = turns
     yield ratio(f"signals against bare ws, {shape}", ours, ws, 0.75)
     yield ratio(f"signals against PeerJS, {shape}", ours, peerjs, 1.0)
+    yield ratio(f"signals against ejabberd, {shape}", ours, ejabberd, 4.0)
+    yield ratio(f"signals against prosody, {shape}", ours, prosody, 15.0)
     yield ratio(f"signals through Redis against local, {shape}", crossing, ours, 0.6)
 
 
@@ -127,6 +137,17 @@ async def _peerjs_side(port: int, me: str, to: str) -> Side:
     await connection.open(port, f"/peerjs?key=peerjs&id={me}&token=t{me}")
     await opened
     return Side(connection, lambda neg: _json({"type": "OFFER", "dst": to, "payload": neg}))
+
+
+async def _private_messages(port: int) -> list[Side]:
+    """Rooms of six, of whom the first and the second talk to each other, and so on."""
+    sides = []
+    for number in range(CALLS * ROOM):
+        stream, room, place = Stream(), f"room{number // ROOM}", number % ROOM
+        await stream.open(port, xmpp_user(number))
+        await stream.enter(room, f"p{place}")
+        sides.append(Side(stream, private(room, f"p{place ^ 1}")))
+    return sides
 
 
 def _json(fields: dict[str, Any]) -> bytes:

@@ -52,7 +52,9 @@ def rate(name: str, unit: str, turns: Sequence[Turn]) -> Figure:
     return Figure(name, unit, [turn.rate for turn in turns], remark=_remark(turns))
 
 
-def ratio(name: str, ours: Sequence[Turn], theirs: Sequence[Turn], limit: float) -> Figure:
+def ratio(
+    name: str, ours: Sequence[Turn], theirs: Sequence[Turn], limit: float | None = None
+) -> Figure:
     """Ours against a peer's that ran just before or after; void where the generator was short."""
     pairs = list(zip(ours, theirs, strict=True))
     sound = [(one, other) for one, other in pairs if not (one.void or other.void)]

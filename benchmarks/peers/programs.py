@@ -62,7 +62,7 @@ def ejabberd(port: int, folder: Path) -> Program:
     settings = folder / "ejabberd.yml"
     settings.write_text(_filled(_EJABBERD, port))
     schedulers = ["+S", "1:1", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]
-    database = ["-mnesia", "dir", f'"{folder}/mnesia"']
+    database = ["-mnesia", "dir", f'"{folder}/mnesia"', "core_dir", f'"{folder}"']
     return Program(
         [str(runtime / "bin" / "erlexec"), "-noinput", *schedulers, *database, "-s", "ejabberd"],
         {
