@@ -62,9 +62,9 @@ def _scene(given: Mapping[str, str], chosen: Profile) -> Iterator[Scene]:
             yield Scene([url], file, house=None)
         return
     print("Starting PostgreSQL, Redis, two gateways, worker, scheduler and sealer …", flush=True)
-    most = {kind: max(getattr(s, kind) for s in chosen.steps) for kind in ("members", "voices")}
+    members, size = max(step.members for step in chosen.steps), chosen.size
     with open_house() as house:
-        accounts_file = house.seed(sum(most.values()), chosen.size.officers)
+        accounts_file = house.seed(members, size.voices, size.officers)
         yield Scene(house.urls, accounts_file, house=house)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from locust import User
 from locust.env import Environment
 from locust.runners import MasterRunner
 from msgspec.structs import replace
@@ -24,7 +25,8 @@ from dev.processes import PROJECT, ServerProcess
 from loadtests import ledger
 from loadtests.locustfile import USERS
 from loadtests.orders import Order
-from loadtests.profiles import SETTLE_SECONDS, Step
+from loadtests.people import KINDS
+from loadtests.profiles import SETTLE_SECONDS, Size, Step
 from loadtests.record import Ledger, Phase, Run, write_run
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ START_SECONDS = 30.0
 FINISH_SECONDS = 30.0
 SPAWN_A_SECOND = 50.0
 PROGRESS_SECONDS = 5.0
+VOICE_RATE = 1 / 8  # turns a second of one participant of a voice room
+OFFICER_RATE = 1 / 4
 
 
 class CutShort(Exception):
@@ -44,14 +48,20 @@ class Conductor:
     """One run. `record` is kept in the folder's run.json from the first phase on."""
 
     def __init__(
-        self, folder: Path, record: Run, workers: int, interruption: "Interruption"
+        self,
+        folder: Path,
+        record: Run,
+        workers: int,
+        size: Size,
+        interruption: "Interruption",
     ) -> None:
         self.folder, self.record = folder, record
         self._interruption, self._count = interruption, workers
         self._workers: list[ServerProcess] = []
         self._staged: set[int] = set()
         self._finished: dict[int, str] = {}
-        self._environment = Environment(user_classes=USERS, host=record.target)
+        self._size = size
+        self._environment = Environment(user_classes=_classes(size), host=record.target)
         self._runner: MasterRunner
         self.write()
 
@@ -80,7 +90,7 @@ class Conductor:
     def play(self, step: Step) -> Phase:
         """Lead all through one phase. Raises CutShort."""
         self._begin(step.name, step.users, step.rate)
-        self._runner.send_message("pace", {"rate": step.rate / step.members})
+        self._pace(step.rate / step.members if step.members else 0, step.quick)
         if self._runner.user_count != step.users:
             self._runner.start(step.users, SPAWN_A_SECOND)
         self._sleep(step.seconds)
@@ -89,7 +99,7 @@ class Conductor:
     def settle(self) -> None:
         """Nobody begins anything: what is under way arrives."""
         self._begin("settle", self._runner.user_count, 0)
-        self._runner.send_message("pace", {"rate": 0})
+        self._pace(0, 0)
         self._sleep(SETTLE_SECONDS, patient=True)
         self._end()
 
@@ -118,6 +128,10 @@ class Conductor:
     @property
     def _seconds(self) -> float:
         return time.time() - self.record.began.timestamp()
+
+    def _pace(self, members: float, others: float) -> None:
+        rates = {"member": members, "voice": VOICE_RATE * others, "officer": OFFICER_RATE * others}
+        self._runner.send_message("pace", rates)
 
     def _begin(self, name: str, users: int, rate: float) -> None:
         phase = Phase(name=name, since=self._seconds, users=users, rate=rate)
@@ -182,3 +196,10 @@ class Conductor:
 
     def _on_finished(self, msg: Any, **_: Any) -> None:
         self._finished[msg.data["worker"]] = msg.data["failure"]
+
+
+def _classes(size: Size) -> list[type[User]]:
+    """The users that there are; how many of which is fixed, members excepted."""
+    USERS["voice"].fixed_count, USERS["officer"].fixed_count = size.voices, size.officers
+    counts = {"member": size.members, "voice": size.voices, "officer": size.officers}
+    return [USERS[kind] for kind in KINDS if counts[kind]]

@@ -44,7 +44,7 @@ class Engine:
         self.arrivals = Arrivals(Random(SystemRandom().random()))  # noqa: S311 - people, no keys
         self.chance = self.arrivals.random
         self.outcomes: deque[Outcome] = deque(maxlen=100_000)
-        self.rate = 0.0  # turns a second of one member
+        self.rates: dict[str, float] = {}  # turns a second of one user, by kind
         self.failure = ""
         self.sockets = 0
         self._sleepers: set[asyncio.Future[bool]] = set()
@@ -70,9 +70,9 @@ class Engine:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(actor.cancel)
 
-    def pace(self, rate: float) -> None:
-        """From now on each member has `rate` turns a second; 0: they only listen."""
-        self._loop.call_soon_threadsafe(self._paced, rate)
+    def pace(self, rates: dict[str, float]) -> None:
+        """From now on each user of a kind has so many turns a second; 0: they only listen."""
+        self._loop.call_soon_threadsafe(self._paced, rates)
 
     def ask(self, work: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
         """Run something on the loop and return what it returns."""
@@ -96,10 +96,10 @@ class Engine:
 
     # On the loop.
 
-    async def turn(self, after: float) -> float:
+    async def turn(self, kind: str, after: float) -> float:
         """Wait for the next intended time after `after`, and return it."""
         while True:
-            at = self.arrivals.next(after, self.rate)
+            at = self.arrivals.next(after, self.rates.get(kind, 0))
             if await self.until(at):
                 self.log.late(now() - at)
                 return at
@@ -161,8 +161,8 @@ class Engine:
             await asyncio.sleep(at - now())
             self.log.late(now() - at)
 
-    def _paced(self, rate: float) -> None:
-        self.rate = rate
+    def _paced(self, rates: dict[str, float]) -> None:
+        self.rates = rates
         for sleeper in self._sleepers:
             if not sleeper.done():
                 sleeper.set_result(False)

@@ -132,12 +132,12 @@ class House:
             self.cluster.stop()
         self.redis.stop()
 
-    def seed(self, members: int, officers: int) -> Path:
+    def seed(self, members: int, voices: int, officers: int) -> Path:
         """Found an organization of so many; returns the file of their accounts."""
         accounts = self.folder / "accounts.json"
         command = [sys.executable, "-m", "loadtests.seed"]
         done = subprocess.run(
-            [*command, str(members), str(officers), str(accounts)],
+            [*command, str(members), str(voices), str(officers), str(accounts)],
             env=self.environment,
             cwd=PROJECT,
             capture_output=True,

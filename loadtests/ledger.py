@@ -68,10 +68,11 @@ class Ear(Struct):
 
 
 class Stay(Struct):
-    """A participant of a voice room: when it came, left or was cut off, and was seen last."""
+    """A participant of a voice room: when it came, left or was cut off, and when it was seen."""
 
     came: float | None = None
     gone: float | None = None
+    first: float | None = None
     seen: float | None = None
     where: str = ""
 
@@ -114,7 +115,8 @@ class Ledger:
     def seen(self, pid: str, room: str, at: float) -> None:
         """Somebody else was told, or still believes, that `pid` is there."""
         stay = self.page.stays.setdefault(pid, Stay())
-        stay.seen, stay.where = max(stay.seen or 0, at), stay.where or room
+        stay.first = min(stay.first or at, at)
+        stay.seen, stay.where = max(stay.seen or at, at), stay.where or room
 
     def encoded(self) -> bytes:
         return msgspec.json.encode(self.page)
@@ -211,16 +213,16 @@ def _judge_rooms(pages: Sequence[Page], verdict: Verdict) -> None:
     stays: dict[str, Stay] = {}
     for page in pages:
         for pid, stay in page.stays.items():
-            known = stays.setdefault(pid, Stay())
+            known = stays.setdefault(pid, stay)
             known.came = known.came or stay.came
             known.gone = known.gone or stay.gone
-            known.seen = max(known.seen or 0, stay.seen or 0)
+            known.first = min(filter(None, (known.first, stay.first)), default=None)
+            known.seen = max(filter(None, (known.seen, stay.seen)), default=None)
             known.where = known.where or stay.where
     for pid, stay in stays.items():
-        if stay.came is None:
+        # Whose joining was cut off before it was answered is not known here, and soon not there.
+        gone = stay.gone if stay.came else stay.first
+        if gone and stay.seen and stay.seen > gone + GHOST_SECONDS:
             verdict.ghosts += 1
-            verdict.note(f"{pid} is in the room {stay.where}, and nobody joined as that")
-        elif stay.gone and stay.seen and stay.seen > stay.gone + GHOST_SECONDS:
-            verdict.ghosts += 1
-            late = stay.seen - stay.gone
-            verdict.note(f"{pid} was seen in the room {stay.where} {late:.0f} s after it had gone")
+            what = "it had gone" if stay.came else "it appeared, and nobody joined as that"
+            verdict.note(f"{pid} was seen in {stay.where} {stay.seen - gone:.0f} s after {what}")

@@ -16,9 +16,12 @@ from locust.runners import WorkerRunner
 
 from loadtests.engine import Engine
 from loadtests.member import Member
+from loadtests.officer import Officer
 from loadtests.orders import Order
-from loadtests.people import Crowd, Person, read_accounts
+from loadtests.pair import Kit, Silence
+from loadtests.people import Crowd, Kind, Person, read_accounts
 from loadtests.record import WorkerLog
+from loadtests.voice import Voice
 
 DRAIN_SECONDS = 0.2
 
@@ -69,6 +72,7 @@ class Handle(User):
 
     abstract = True
     stage: ClassVar[Stage]
+    kind: ClassVar[Kind]
 
     def on_start(self) -> None:
         self._life = self.stage.engine.begin(self.lives)
@@ -77,6 +81,15 @@ class Handle(User):
         self.stage.engine.end(self._life)
 
     async def lives(self) -> None:
+        """Be somebody of the crowd until ended."""
+        crowd = self.stage.crowd
+        account = crowd.take(self.kind)
+        try:
+            await self.life(Person(self.stage.engine, crowd, account))
+        finally:
+            crowd.give_back(account)
+
+    async def life(self, person: Person) -> None:
         raise NotImplementedError
 
     def wait_for_ever(self) -> None:
@@ -88,17 +101,40 @@ class Handle(User):
 class MemberUser(Handle):
     """What a member does all day; see `loadtests/member.py`."""
 
-    async def lives(self) -> None:
-        account = self.stage.crowd.take("member")
-        try:
-            await Member(
-                Person(self.stage.engine, self.stage.crowd, account), self.stage.order.mix
-            ).live()
-        finally:
-            self.stage.crowd.give_back(account)
+    kind = "member"
+
+    async def life(self, person: Person) -> None:
+        await Member(person, self.stage.order.mix).live()
 
 
-USERS: list[type[User]] = [MemberUser]
+class VoiceRoomUser(Handle):
+    """Somebody in a voice room; see `loadtests/voice.py`."""
+
+    kind = "voice"
+
+    async def life(self, person: Person) -> None:
+        kit: Kit = Silence()
+        if self.stage.order.media == "aiortc":
+            from loadtests.media import Sound  # noqa: PLC0415 - heavy, and seldom wanted
+
+            kit = Sound()
+        await Voice(person, kit).live()
+
+
+class OfficerUser(Handle):
+    """An officer's work beside the others; see `loadtests/officer.py`."""
+
+    kind = "officer"
+
+    async def life(self, person: Person) -> None:
+        await Officer(person).live()
+
+
+USERS: dict[Kind, type[Handle]] = {
+    "member": MemberUser,
+    "voice": VoiceRoomUser,
+    "officer": OfficerUser,
+}
 
 
 def obey(environment: Environment, **_: Any) -> None:
@@ -114,7 +150,7 @@ def obey(environment: Environment, **_: Any) -> None:
         runner.send_message("staged", {"worker": number})
 
     def on_pace(msg: Any, **_: Any) -> None:
-        Handle.stage.engine.pace(msg.data["rate"])
+        Handle.stage.engine.pace(msg.data)
 
     def on_finish(**_: Any) -> None:
         runner.send_message("finished", Handle.stage.finish())

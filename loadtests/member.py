@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from app.realtime.client import Client, Position, Reload, Stream
 from app.realtime.protocol import Ack, Durable
+from loadtests.actor import Actor
 from loadtests.clock import now
 from loadtests.ledger import Ear
 from loadtests.payload import WORDS, Payload
@@ -25,18 +26,16 @@ MIXES: dict[str, dict[str, int]] = {
 }  # fmt: skip
 
 
-class Member:
+class Member(Actor):
     """`live` until cancelled."""
 
     def __init__(self, person: Person, mix: str) -> None:
-        self.person, self.engine = person, person.engine
-        self._actions, self._weights = zip(*MIXES[mix].items(), strict=True)
+        super().__init__(person, MIXES[mix])
         self._conversations: list[str] = []
         self._here = ""
         self._tops: dict[str, int] = {}  # the last offset that was heard
         self._heard = ""  # somebody's last message
         self._mine: Ack | None = None
-        self._due: asyncio.Queue[tuple[float, str]] = asyncio.Queue()
         self._client: Client
 
     async def live(self) -> None:
@@ -62,25 +61,14 @@ class Member:
                 position = await self._load(conversation)
                 stream = self._client.follow(f"conversation:{conversation}", position)
                 group.create_task(self._listen(conversation, position.offset, stream))
-            group.create_task(self._intend())
-            while True:
-                at, action = await self._due.get()
-                await self._do(action, at)
+            await self.take_turns()
 
-    async def _intend(self) -> None:
-        """What is to be done, and when, whether or not the last is done by then."""
-        at = now()
-        while True:
-            at = await self.engine.turn(at)
-            [action] = self.engine.chance.choices(self._actions, self._weights)
-            if action == "edit" and not self._mine:
-                action = "send"
-            if action == "react" and not self._heard:
-                action = "read"
-            self.engine.log.intended(action)
-            self._due.put_nowait((at, action))
+    def possible(self, action: str) -> str:
+        if action == "edit" and not self._mine:
+            return "send"
+        return "read" if action == "react" and not self._heard else action
 
-    async def _do(self, action: str, at: float) -> None:
+    async def do(self, action: str, at: float) -> None:
         match action:
             case "send":
                 await self._send(at)

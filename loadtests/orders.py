@@ -18,4 +18,5 @@ class Order:
     local: bool
     accounts: str
     mix: str
+    media: str
     workers: int

@@ -22,13 +22,14 @@ from loadtests.http import Answered, Http
 
 ACCESS_SECONDS = 10 * 60.0  # an access token is good for 15 minutes
 SIGN_INS_AT_ONCE = 4
-Kind = Literal["member", "officer"]
+KINDS: tuple["Kind", ...] = ("member", "voice", "officer")
+Kind = Literal["member", "voice", "officer"]
 
 
 class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`name` is short and its own. Either `email` with `password`, or the `refresh` token of a
-    sign-in, with the `access` token that came with it. `rooms`: conversations whose voice room it
-    may use; none: any of its conversations."""
+    sign-in, with the `access` token that came with it. `rooms`: for the kind `voice`, the
+    conversation in whose voice room it sits, with at most the others of a mesh."""
 
     name: str
     kind: Kind = "member"
@@ -52,6 +53,8 @@ def read_accounts(path: Path) -> list[Account]:
     except msgspec.DecodeError as error:
         raise BadAccounts(f"{path} is no list of accounts: {error}.") from None
     for account in found:
+        if account.kind == "voice" and not account.rooms:
+            raise BadAccounts(f"{path}: {account.name} is to sit in a voice room: name it.")
         if not (account.refresh or (account.email and account.password)):
             raise BadAccounts(f"{path}: {account.name} has neither a password nor tokens.")
     if len({account.name for account in found}) < len(found):
@@ -82,8 +85,7 @@ class Crowd:
 
     def __init__(self, accounts: Sequence[Account], targets: Sequence[str], local: bool) -> None:
         self._free: dict[Kind, list[Account]] = {
-            kind: [one for one in accounts if one.kind == kind][::-1]
-            for kind in ("member", "officer")
+            kind: [one for one in accounts if one.kind == kind][::-1] for kind in KINDS
         }
         self._targets = itertools.cycle(targets)
         # The house is production behind a proxy that ends TLS, as its platform has one.
@@ -93,7 +95,9 @@ class Crowd:
         self._signing_in: asyncio.Semaphore | None = None
 
     def take(self, kind: Kind) -> Account:
-        """Raises IndexError where all are in use."""
+        """Raises BadAccounts where all are in use."""
+        if not self._free[kind]:
+            raise BadAccounts(f"There are more users than accounts of the kind {kind!r}.")
         return self._free[kind].pop()
 
     def give_back(self, account: Account) -> None:

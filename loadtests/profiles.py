@@ -29,6 +29,7 @@ class Step:
     voices: int = 0
     officers: int = 0
     fault: str = ""
+    quick: float = 1.0  # how fast voices and officers are, of their own pace
 
     @property
     def users(self) -> int:
@@ -37,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """What the variables say: MEMBERS, VOICES, OFFICERS, RATE, SECONDS, MIX."""
+    """What the variables say: MEMBERS, VOICES, OFFICERS, RATE, SECONDS, MIX, MEDIA."""
 
     members: int
     voices: int = 0
@@ -45,6 +46,7 @@ class Size:
     rate: float
     seconds: float
     mix: str = "people"
+    media: str = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +86,11 @@ def _sized(size: Size, given: Mapping[str, str]) -> Size:
         found["rate"] = _number("RATE", text, float, 100_000)
     if text := given.get("SECONDS", ""):
         found["seconds"] = _number("SECONDS", text, float, LONGEST_SECONDS)
-    if mix := given.get("MIX", ""):
-        if mix not in {"people", "send"}:
-            raise BadProfile(f"MIX is people or send, not {mix!r}.")
-        found["mix"] = mix
+    for name, known in (("mix", ("people", "send")), ("media", ("none", "aiortc"))):
+        if text := given.get(name.upper(), ""):
+            if text not in known:
+                raise BadProfile(f"{name.upper()} is {' or '.join(known)}, not {text!r}.")
+            found[name] = text
     return replace(size, **found)
 
 
@@ -118,5 +121,5 @@ def _smoke(size: Size) -> list[Step]:
 
 
 _PROFILES: dict[str, tuple[Size, Callable[[Size], list[Step]]]] = {
-    "smoke": (Size(members=20, rate=20, seconds=15), _smoke),
+    "smoke": (Size(members=20, voices=6, officers=2, rate=20, seconds=15), _smoke),
 }

@@ -63,7 +63,7 @@ def run_on(
         workers=workers,
         environment=_environment(local=scene.house is not None),
     )
-    conductor = Conductor(folder, run, workers, interruption)
+    conductor = Conductor(folder, run, workers, profile.size, interruption)
     order = Order(
         run=uuid4().hex[:8],
         folder=str(folder),
@@ -72,6 +72,7 @@ def run_on(
         local=scene.house is not None,
         accounts=str(scene.accounts),
         mix=profile.size.mix,
+        media=profile.size.media,
         workers=workers,
     )
     sampler = _sampler(folder, run, scene.house, conductor)

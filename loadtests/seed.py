@@ -1,97 +1,105 @@
-"""`python -m loadtests.seed MEMBERS OFFICERS FILE`: fills an empty database for a load test.
+"""`python -m loadtests.seed MEMBERS VOICES OFFICERS FILE`: fills an empty database for a load test.
 
 The project's own services make everything. Most people are signed in already, so that hundreds
 of them need no attempt each; a few sign in as everybody does, when the run begins.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import django
 
+django.setup()
+
+from django.test import override_settings  # noqa: E402 - the settings are there by now
+
+from app.accounts.models import Role, SessionKind, User  # noqa: E402
+from app.accounts.services import add_user, found_organization, sign_in  # noqa: E402
+from app.accounts.tokens import SessionRefreshToken  # noqa: E402
+from app.audit.context import Origin, acting_from  # noqa: E402
+from app.chat.models import Kind as ConversationKind  # noqa: E402
+from app.chat.services import start_conversation  # noqa: E402
+from loadtests.people import Account, Kind, write_accounts  # noqa: E402
+
 CIRCLE = 20  # people of one conversation
+ROOM = 6  # people of one voice room: a mesh
 SIGN_INS = 3
 PASSWORD = "load tests only, on this machine"  # noqa: S105 - of a database that ends with the run
 
 
-def main(members: int, officers: int, file: Path) -> None:
-    from app.accounts.models import Role, User  # noqa: PLC0415 - Django is set up by now
-    from app.accounts.services import add_user, found_organization  # noqa: PLC0415
-    from app.chat.models import Kind  # noqa: PLC0415
-    from app.chat.services import start_conversation  # noqa: PLC0415
-    from loadtests.people import Account, write_accounts  # noqa: PLC0415
+class Seed:
+    """One organization; `accounts` are those of all its people."""
 
-    organization = found_organization(slug="load", name="Load test")
+    def __init__(self) -> None:
+        self.organization = found_organization(slug="load", name="Load test")
+        self.accounts: list[Account] = []
 
-    def person(name: str, role: Role) -> User:
+    def members(self, count: int) -> None:
+        """Each in two conversations: with those before and after, and with those far away."""
+        people = [self._person(f"m{number}", Role.MEMBER) for number in range(count)]
+        circles = max(1, count // CIRCLE)
+        for at in range(circles if people else 0):
+            self._talk(f"near {at}", people[at * count // circles : (at + 1) * count // circles])
+            self._talk(f"far {at}", people[at::circles])
+        for number, one in enumerate(people):
+            self._account(one, "member", signed_in=number >= SIGN_INS)
+
+    def voices(self, count: int) -> None:
+        """Each in one conversation whose voice room is full of them."""
+        people = [self._person(f"v{number}", Role.MEMBER) for number in range(count)]
+        for at in range(0, count, ROOM):
+            group = people[at : at + ROOM]
+            room = self._talk(f"room {at // ROOM}", group)
+            for one in group:
+                self._account(one, "voice", rooms=[room])
+
+    def officers(self, count: int) -> None:
+        for number in range(count):
+            self._account(self._person(f"o{number}", Role.OFFICER), "officer")
+
+    def _person(self, name: str, role: Role) -> User:
         return add_user(
-            organization=organization,
+            organization=self.organization,
             email=f"{name}@load.example",
             display_name=name,
             role=role,
             password=PASSWORD,
         )
 
-    people = [person(f"m{number}", Role.MEMBER) for number in range(members)]
-    rooms: dict[str, list[str]] = {}
-    for name, group in _circles(people):
+    def _talk(self, name: str, people: Sequence[User]) -> str:
         started, _ = start_conversation(
-            creator=group[0],
-            kind=Kind.PRIVATE,
+            creator=people[0],
+            kind=ConversationKind.PRIVATE,
             name=name,
-            members={one.pk for one in group[1:]},
+            members={person.pk for person in people[1:]},
         )
-        for one in group:
-            rooms.setdefault(one.display_name, []).append(str(started.pk))
-    staff = [person(f"o{number}", Role.OFFICER) for number in range(officers)]
-    accounts = []
-    for number, one in enumerate([*people, *staff]):
-        address = f"{one.display_name}@load.example"
-        ordinary = {"email": address, "password": PASSWORD}
-        accounts.append(
-            Account(
-                name=one.display_name,
-                kind="member" if one.role == Role.MEMBER else "officer",
-                rooms=rooms.get(one.display_name, [])[:1],
-                **(ordinary if number < SIGN_INS else _tokens(address)),
-            )
+        return str(started.pk)
+
+    def _account(
+        self, person: User, kind: Kind, *, signed_in: bool = True, rooms: Sequence[str] = ()
+    ) -> None:
+        given = {"email": person.email, "password": PASSWORD}
+        if signed_in:
+            session = sign_in(**given, kind=SessionKind.API)
+            pair = SessionRefreshToken.for_session(session).pair()
+            given = {"access": pair.access, "refresh": pair.refresh}
+        self.accounts.append(
+            Account(name=person.display_name, kind=kind, rooms=list(rooms), **given)
         )
-    write_accounts(file, accounts)
 
 
-def _circles(people: list) -> list:  # type: ignore[type-arg]
-    """Everybody is in two conversations: with those before and after, and with those far away."""
-    number = max(1, len(people) // CIRCLE)
-    near = [
-        people[at * len(people) // number : (at + 1) * len(people) // number]
-        for at in range(number)
-    ]
-    far = [people[at::number] for at in range(number)]
-    return [
-        (f"{kind} {at}", group)
-        for kind, groups in (("near", near), ("far", far))
-        for at, group in enumerate(groups)
-    ]
-
-
-def _tokens(address: str) -> dict[str, str]:
-    """Those of an ordinary sign-in."""
-    from app.accounts.models import SessionKind  # noqa: PLC0415
-    from app.accounts.services import sign_in  # noqa: PLC0415
-    from app.accounts.tokens import SessionRefreshToken  # noqa: PLC0415
-
-    session = sign_in(email=address, password=PASSWORD, kind=SessionKind.API)
-    pair = SessionRefreshToken.for_session(session).pair()
-    return {"access": pair.access, "refresh": pair.refresh}
+def main(members: int, voices: int, officers: int, file: Path) -> None:
+    seed = Seed()
+    seed.members(members)
+    seed.voices(voices)
+    seed.officers(officers)
+    write_accounts(file, seed.accounts)
 
 
 if __name__ == "__main__":
-    django.setup()
-    from django.test import override_settings
-
-    from app.audit.context import Origin, acting_from
-
     # Signing in hashes anew by production's rule, and costs what it costs there.
     quick = override_settings(PASSWORD_HASHERS=["tests.passwords.QuickArgon2"])
     with quick, acting_from(Origin(method="command")):
-        main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+        members, voices, officers = map(int, sys.argv[1:4])
+        main(members, voices, officers, Path(sys.argv[4]))

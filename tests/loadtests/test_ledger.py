@@ -136,6 +136,8 @@ def test_somebody_seen_in_a_room_too_long_after_going_is_a_ghost() -> None:
 def test_somebody_in_a_room_as_whom_nobody_came_is_a_ghost() -> None:
     here, there = Ledger(), Ledger()
     here.seen("pid-1", ROOM, 100.0)
+    assert counts(judge([here.page])) == (0, 0, 0, 0)
+    here.seen("pid-1", ROOM, 101.0 + GHOST_SECONDS)
     assert counts(judge([here.page])) == (0, 0, 0, 1)
     there.came("pid-1", ROOM, 99.0)
     assert counts(judge([here.page, there.page])) == (0, 0, 0, 0)

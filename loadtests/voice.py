@@ -1,0 +1,189 @@
+"""Somebody in a voice room: joins, connects to everybody, mutes, goes, crashes and comes back.
+
+Who is in the room according to each one goes into the ledger every second, so that a ghost is
+found: somebody who is still there 25 s after going, or as whom nobody came.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from uuid import uuid4
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+from app.realtime.client import Client, Device, Place, Roster
+from app.realtime.client.transport import WebSocket
+from app.realtime.protocol import (
+    Participant,
+    VoiceJoined,
+    VoiceLeft,
+    VoiceResumed,
+    VoiceSignalled,
+)
+from loadtests.actor import Actor
+from loadtests.clock import now
+from loadtests.pair import Kit, Pair
+from loadtests.people import Person
+
+ACTIONS = {"voice.mute": 60, "voice.drop": 15, "voice.leave": 15, "voice.crash": 10}
+LOOK_SECONDS = 1.0
+
+
+class Voice(Actor):
+    """`live` until cancelled. `place` is the one of now."""
+
+    def __init__(self, person: Person, kit: Kit) -> None:
+        super().__init__(person, ACTIONS)
+        self.place: Place
+        self._kit = kit
+        self._room, self._device = person.account.rooms[0], new_device()
+        self._pairs: dict[str, Pair] = {}
+        self._client: Client
+        self._muted = self._open = False
+        self._watch: list[asyncio.Task[None]] = []
+
+    async def live(self) -> None:
+        try:
+            await self._enter(now())
+            await self.take_turns()
+        finally:
+            await self._end()
+            self.person.close()
+
+    async def do(self, action: str, at: float) -> None:
+        if self.place.reason:  # put out meanwhile: the lease could not be renewed
+            await self._end()
+            await self._enter(at)
+        match action:
+            case "voice.mute":
+                with self.engine.timed("voice.mute", at):
+                    self._muted = not self._muted
+                    await self.place.mute(muted=self._muted)
+            case "voice.drop":
+                with self.engine.timed("voice.drop", at):
+                    await self._lose_the_socket()
+            case "voice.leave":
+                with self.engine.timed("voice.leave", at):
+                    await self.place.leave()
+                await self._end()
+                await self._enter(now())
+            case "voice.crash":
+                with self.engine.timed("voice.crash", at):
+                    await self._crash()
+                # Half of those who crash come back as another device: nothing replaces the old.
+                if self.engine.chance.random() < 0.5:
+                    self._device = new_device()
+                await self._enter(now())
+
+    # Coming and going.
+
+    async def _enter(self, since: float) -> None:
+        """Open a socket and join; everything in the room counts from `since`."""
+        self._client = self.person.client()
+        await self._client.__aenter__()
+        self._open = True
+        self.engine.sockets += 1
+        self.engine.log.intended("voice.join")
+        with self.engine.timed("voice.join", since):
+            self.place = await self._client.join(self._room, self._device, self._kit.fingerprint)
+            self.engine.ledger.came(self.place.pid, self._room, now())
+            self._watch = [
+                asyncio.create_task(self._listen(since)),
+                asyncio.create_task(self._look()),
+            ]
+        if not self._watch:
+            raise RuntimeError(f"{self.person.name} was not let into the room {self._room}")
+
+    async def _end(self) -> None:
+        for task in self._watch:
+            task.cancel()
+        await asyncio.gather(*self._watch, return_exceptions=True)
+        if self._watch:
+            self.engine.ledger.gone(self.place.pid, now())
+        if self._open:
+            self._open = False
+            self.engine.sockets -= 1
+            await self._client.__aexit__(None, None, None)
+        self._watch = []
+        await self._keep_only([])
+
+    async def _crash(self) -> None:
+        """As a browser that is killed: nobody says a word."""
+        self._cut()
+        await self._end()
+
+    async def _lose_the_socket(self) -> None:
+        """And take the place up again on the next one."""
+        gen = self.place.gen
+        self._cut()
+        async with asyncio.timeout(20):
+            while self.place.gen == gen and self.place.reason is None:
+                await asyncio.sleep(0.01)
+
+    def _cut(self) -> None:
+        link = self._client.link
+        if link and isinstance(link.transport, WebSocket):
+            link.transport.socket.transport.abort()
+
+    # What happens in the room.
+
+    async def _listen(self, since: float) -> None:
+        async for event in self.place:
+            match event:
+                case Roster():
+                    await self._meet(self.place.participants.values(), since)
+                case VoiceJoined(participant=participant):
+                    self._pair(participant)
+                case VoiceLeft(pid=pid):
+                    if pair := self._pairs.pop(pid, None):
+                        await pair.close()
+                case VoiceResumed(pid=pid, gen=gen) if pid in self._pairs:
+                    pair = self._pairs[pid]
+                    pair.do(pair.negotiation.renewed(peer=gen))
+                case VoiceSignalled(sender=sender) if sender in self._pairs:
+                    self._pairs[sender].hear(event)
+
+    async def _meet(self, everybody: Iterable[Participant], since: float) -> None:
+        """Offer to those whom we find; tell those whom we know in which generation we are."""
+        there = {one.pid: one for one in everybody if one.pid != self.place.pid}
+        await self._keep_only(there)
+        for pid, participant in there.items():
+            if pid in self._pairs:
+                pair = self._pairs[pid]
+                pair.do(pair.negotiation.renewed(me=self.place.gen, peer=participant.gen))
+            elif new := self._pair(participant):
+                new.offer(since)
+
+    def _pair(self, participant: Participant) -> Pair | None:
+        if participant.pid in {self.place.pid, *self._pairs}:
+            return None
+        self._pairs[participant.pid] = Pair(self, participant, self._kit.media(self.place))
+        return self._pairs[participant.pid]
+
+    async def _keep_only(self, pids: Iterable[str]) -> None:
+        gone = [self._pairs.pop(pid) for pid in set(self._pairs) - set(pids)]
+        for pair in gone:
+            await pair.close()
+
+    async def _look(self) -> None:
+        """Note who is there as long as we are connected and there ourselves."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._client.link and self.place.reason is None:
+                for pid in self.place.participants:
+                    if pid != self.place.pid:
+                        self.engine.ledger.seen(pid, self._room, now())
+
+
+def new_device() -> Device:
+    """A device with a key of its own, as WebCrypto would make it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    point = key.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    )
+
+    def sign(statement: bytes) -> bytes:
+        r, s = utils.decode_dss_signature(key.sign(statement, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    return Device(str(uuid4()), point, sign)
