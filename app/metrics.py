@@ -16,7 +16,7 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-MAX_SERIES = 500
+MAX_SERIES = 1000
 """Label values of one metric; what comes after them is counted as `other`, so that a mistake
 elsewhere makes no million series."""
 
@@ -120,10 +120,11 @@ class Histogram:
 class Outside:
     """`with Outside("kms"):` around one call of a service that is not ours: time and outcome."""
 
-    __slots__ = ("_began", "_service")
+    __slots__ = ("_began", "_fine", "_service")
 
-    def __init__(self, service: str) -> None:
-        self._service = service
+    def __init__(self, service: str, *, fine: tuple[type[BaseException], ...] = ()) -> None:
+        """`fine`: errors that are an answer like another."""
+        self._service, self._fine = service, fine
 
     def __enter__(self) -> None:
         self._began = perf_counter()
@@ -135,7 +136,8 @@ class Outside:
         at: TracebackType | None,
     ) -> None:
         OUTSIDE_SECONDS.of(self._service).observe(perf_counter() - self._began)
-        OUTSIDE_CALLS.add(self._service, "failed" if kind else "ok")
+        failed = kind is not None and not issubclass(kind, self._fine)
+        OUTSIDE_CALLS.add(self._service, "failed" if failed else "ok")
 
 
 def _bounded(values: Mapping[Labels, Any], labels: Labels) -> Labels:
@@ -191,13 +193,11 @@ COMMANDS = Counter(
 SIGNALS = Counter("parley_gateway_signals_total", "Signals that were handed on.")
 HUB_FAILURES = Counter("parley_hub_failed_rounds_total", "Rounds of a hub that were tried again.")
 
-# Voice rooms.
+# Voice rooms; who joined and which were handed over is counted as entries of the trail.
 VOICE_PLACES = Gauge("parley_voice_places", "Places that are taken, in all rooms.")
 VOICE_ROOMS = Gauge("parley_voice_rooms", "Rooms with somebody in them.")
-VOICE_JOINS = Counter("parley_voice_joins_total", "Places taken.")
 VOICE_LEAVES = Counter("parley_voice_leaves_total", "Places given up, by reason.", "reason")
 VOICE_SWEEPS = Counter("parley_voice_sweeps_total", "Looks for leases that ran out.")
-VOICE_HANDOVERS = Counter("parley_voice_handovers_total", "Rooms handed to the SFU.")
 
 # The trail.
 TRAIL_ENTRIES = Counter("parley_trail_entries_total", "Entries written, by action.", "action")
@@ -305,7 +305,7 @@ def _registry() -> Any:
     )
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector())  # type: ignore[arg-type]  # it is asked for `collect` alone
+    registry.register(_Collector())
     GCCollector(registry=registry)
     PlatformCollector(registry=registry)
     ProcessCollector(registry=registry)
@@ -360,11 +360,11 @@ def _forked() -> None:
         _server = None
     readers.clear()
     for instrument in instruments.values():
-        for labels, value in instrument.values.items():
-            if isinstance(value, Spread):
-                value.counts[:], value.total = [0] * len(value.counts), 0.0
-            else:
-                instrument.values[labels] = 0
+        if isinstance(instrument, Histogram):
+            for spread in instrument.values.values():
+                spread.counts[:], spread.total = [0] * len(spread.counts), 0.0
+        else:
+            instrument.values.update(dict.fromkeys(instrument.values, 0))
     PROCESS.values.clear()
 
 

@@ -26,15 +26,12 @@ class SessionMiddleware:
         origin = origin_of(request)
         with Identity(origin) as identity:
             request.identity = identity  # type: ignore[attr-defined]
-            request.request_id = origin.request_id  # type: ignore[attr-defined]
             session = _live_session(request)
             request.auth_session = session  # type: ignore[attr-defined]
             if session is not None:
                 identity.assume(session, "session")
                 touch(session)
-            response = self.get_response(request)
-        response["X-Request-ID"] = origin.request_id
-        return response
+            return self.get_response(request)
 
 
 def _live_session(request: HttpRequest) -> Session | None:

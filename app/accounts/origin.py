@@ -4,6 +4,7 @@ Headers are the client's own words unless a proxy of ours added them; nothing he
 on what they contain, because a malformed header must not turn into a refused trail entry.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -13,7 +14,7 @@ from uuid import uuid4
 from django.conf import settings
 from django.http import HttpRequest
 
-from app.audit.context import Origin
+from app.audit.context import Origin, current_origin
 
 
 def client_address(meta: dict[str, str]) -> str:
@@ -49,12 +50,31 @@ def one_line(text: str, limit: int) -> str:
     return "".join(kept)[:limit]
 
 
+# https://cloud.google.com/trace/docs/trace-context and https://www.w3.org/TR/trace-context/
+_CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/([0-9]{1,20}))?(?:;o=[0-9])?")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+
+
+def trace_of(meta: Mapping[str, str]) -> str:
+    """`trace/span` in hex, "" where no proxy of ours can have said so, or not in their form."""
+    if not settings.TRUSTED_PROXY_COUNT:
+        return ""
+    if found := _TRACEPARENT.fullmatch(meta.get("HTTP_TRACEPARENT", "")):
+        return f"{found[1]}/{found[2]}"
+    found = _CLOUD_TRACE.fullmatch(meta.get("HTTP_X_CLOUD_TRACE_CONTEXT", ""))
+    if found is None:
+        return ""
+    return f"{found[1]}/{int(found[2]) % 2**64:016x}" if found[2] else found[1]
+
+
 def origin_of(request: HttpRequest) -> Origin:
-    """The origin of a request whose session is not known yet, with a request id of our own."""
+    """The origin of a request whose session is not known yet."""
+    noticed = current_origin.get()
     return Origin(
-        request_id=uuid4().hex,
+        request_id=noticed.request_id or uuid4().hex,
         address=client_address(request.META),
         agent=one_line(request.META.get("HTTP_USER_AGENT", ""), 256),
+        trace=noticed.trace,
     )
 
 
@@ -72,4 +92,5 @@ def socket_origin(scope: Mapping[str, Any]) -> Origin:
         address=client_address(headers | {"REMOTE_ADDR": peer}),
         agent=one_line(headers.get("HTTP_USER_AGENT", ""), 256),
         method="socket",
+        trace=trace_of(headers),
     )

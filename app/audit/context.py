@@ -32,13 +32,17 @@ ANONYMOUS = Actor("anonymous")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a change came from. `method`: session, jwt, socket, job or command."""
+    """Where a change came from. `method`: session, jwt, socket, job or command.
+
+    `trace` is for log lines alone: `trace/span` in hex, as a proxy of ours follows the request.
+    """
 
     request_id: str = ""
     session: str = ""
     address: str = ""
     agent: str = ""
     method: str = ""
+    trace: str = ""
 
 
 current_origin: ContextVar[Origin] = ContextVar("parley_origin", default=Origin())  # noqa: B039 - frozen

@@ -3,12 +3,15 @@
 If the entry cannot be written, the change fails with it.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
 
+from app import metrics
 from app.audit import signing
 from app.audit.actions import Action
 from app.audit.context import ANONYMOUS, SYSTEM, Actor
@@ -29,6 +32,7 @@ __all__ = [
     "record_many",
 ]
 
+_ENTRY_MISSING = "23000"  # integrity_constraint_violation, which no constraint itself raises
 INSTALLATION = UUID(int=0)
 """Stands for the organization where there is none: a refused sign-in of nobody we know."""
 
@@ -62,6 +66,22 @@ def record_many(records: Sequence[Record]) -> list[Entry]:
 
     Raises OutsideTransaction outside `transaction.atomic`.
     """
-    entries = [Entry.of(written) for written in write(records, using=DEFAULT_DB_ALIAS)]
+    try:
+        entries = [Entry.of(written) for written in write(records, using=DEFAULT_DB_ALIAS)]
+    except DatabaseError:
+        metrics.TRAIL_REFUSED.add()
+        raise
     signing.hold_back(entries)
+    transaction.on_commit(partial(_count, records), robust=True)
     return entries
+
+
+def _count(records: Sequence[Record]) -> None:
+    for action, number in Counter(record.action for record in records).items():
+        metrics.TRAIL_ENTRIES.add(action.value, by=number)
+
+
+def note_refusal(error: BaseException) -> None:
+    """Count it, if PostgreSQL refused a commit because an entry was missing (`guards`)."""
+    if getattr(error.__cause__, "pgcode", None) == _ENTRY_MISSING:
+        metrics.TRAIL_REFUSED.add()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from app import metrics
 from app.encryption.unavailable import KeyUnavailable
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ class CloudKms:
         _refuse_while_paused(self.reference)
         try:
             for _ in range(_CHECKED_TIMES):
-                if (answer := call()) is not None:
+                with metrics.Outside("kms"):
+                    answer = call()
+                if answer is not None:
                     return answer
         except (GoogleAPIError, GoogleAuthError) as error:
             raise self._unavailable(verb, _status(error)) from error

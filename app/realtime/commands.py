@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from app import metrics
 from app.audit.context import Origin
+from app.audit.services import note_refusal
 from app.errors import DomainError, RateLimited
 from app.realtime import protocol
 from app.realtime.batcher import Batcher
@@ -283,8 +284,10 @@ def _refuse(socket: Socket, number: int, error: Exception) -> None:
         code = CODES.get(error.code, Code.BAD_REQUEST)
         socket.offer(protocol.refusal(number, code, error.message))
         return
+    note_refusal(error)
     # Never the text of an unforeseen error: it could hold what somebody wrote.
-    logger.error("command_failed", extra={"error": type(error).__name__})
+    whose = {"request_id": socket.principal.whence.request_id}
+    logger.error("command_failed", extra={"error": type(error).__name__} | whose)
     socket.offer(protocol.refusal(number, Code.INTERNAL, "Something failed here: retry."))
 
 

@@ -10,17 +10,25 @@ import logging
 import os
 import signal
 import sys
+from types import FrameType
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 from uvicorn import Config, Server
 
+from app.realtime import draining
 from app.realtime.protocol import MAX_SIGNAL_BYTES
 from app.realtime.wire import WireProtocol
 
 GRACE_SECONDS = 9
 """For HTTP requests and sockets together; Cloud Run kills after 10."""
+
+
+class _Server(Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        draining.begin()
+        super().handle_exit(sig, frame)
 
 
 class GatewayWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
@@ -63,7 +71,7 @@ class GatewayWorker(Worker):  # type: ignore[misc]  # gunicorn is untyped
         self._config.app = self.wsgi
         # It tells the address of each socket that it accepts, and an address may be a secret.
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-        server = Server(self._config)
+        server = _Server(self._config)
         await server.serve(sockets=self.sockets)
         if not server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)

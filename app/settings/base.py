@@ -15,6 +15,7 @@ from app.settings.env import (
     key_provider,
     key_text,
     kms_key,
+    listening,
     livekit_secret,
     livekit_url,
     long_text,
@@ -137,6 +138,9 @@ if ANCHOR_MAIL:
     DEFAULT_FROM_EMAIL = env.required("MAIL_FROM", str, why="the address that our mail comes from")
 # Where a receipt of each entry is told: a line of JSON with its leaf hash. stdout, stderr, off.
 RECEIPTS = env.optional("RECEIPTS", receipts_stream, default="stdout")
+# Where a process answers Prometheus: the first free port of these. docs/operations.md.
+METRICS_LISTEN = env.optional("METRICS_LISTEN", listening, default=None)
+RELEASE = env.optional("RELEASE", str, default="")
 # How many proxies of ours append to X-Forwarded-For; 0: nobody is believed.
 TRUSTED_PROXY_COUNT = env.optional("TRUSTED_PROXY_COUNT", natural, default=0)
 
@@ -194,8 +198,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "app.web.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "app.web.observing.ObservingMiddleware",
     "app.web.gate.GateMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

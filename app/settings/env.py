@@ -295,6 +295,16 @@ def database_role(value: str) -> str:
     return value
 
 
+def listening(value: str) -> tuple[str, range] | None:
+    """`127.0.0.1:9464-9479` (or one port): each process takes the first port that is free."""
+    host, _, ports = value.rpartition(":")
+    first, _, last = ports.partition("-")
+    found = range(int(first), int(last or first) + 1)
+    if not host or not found or found[0] < 1 or found[-1] > 65535:
+        raise ValueError("not an address and ports")
+    return host.strip("[]"), found
+
+
 def natural(value: str) -> int:
     """A whole number, 0 or above."""
     number = int(value)

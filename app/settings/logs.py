@@ -2,6 +2,9 @@
 
 Never what an exception says: a database quotes values, a parser quotes its input.
 `DEBUG` shows that too, for a developer at their own machine.
+
+As JSON a line has the shape of Cloud Logging's structured logs
+(https://cloud.google.com/logging/docs/structured-logging); everything else reads it as well.
 """
 
 import logging
@@ -13,7 +16,24 @@ from typing import Any, TextIO
 import structlog
 from structlog.typing import EventDict, ExcInfo, WrappedLogger
 
+from app.audit.context import current_origin
+
 _FRAMES = 12
+# What `extra` may add to a line of the standard library's loggers. Django's own add the request.
+_EXTRAS = [
+    "detail",
+    "error",
+    "exit",
+    "job",
+    "key",
+    "reason",
+    "request_id",
+    "role",
+    "status",
+    "storage",
+]
+_SEVERITIES = {"warn": "WARNING", "exception": "ERROR", "fatal": "CRITICAL"}
+_CLOUD = "logging.googleapis.com/"
 
 
 class WithoutPaths(logging.Filter):
@@ -38,7 +58,44 @@ def where_it_came_from(_: WrappedLogger, __: str, event: EventDict) -> EventDict
     return event
 
 
-def configure(*, as_json: bool, with_messages: bool, receipts: str = "stdout") -> dict[str, Any]:
+def whose(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Add which request, socket or job the line belongs to, and where a proxy traces it."""
+    origin = current_origin.get()
+    if origin.request_id:
+        event.setdefault("request_id", origin.request_id)
+    if origin.trace:
+        event["trace"] = origin.trace
+    return event
+
+
+def for_cloud_logging(project: str) -> Callable[..., EventDict]:
+    """The names that Cloud Logging knows. `project` is Google's, "" for none."""
+
+    def shaped(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        level = event.pop("level", "info")
+        line: EventDict = {
+            "severity": _SEVERITIES.get(level, level.upper()),
+            "message": event.pop("event", ""),
+            "time": event.pop("timestamp", None),
+        }
+        trace, _, span = event.pop("trace", "").partition("/")
+        if trace:
+            line[_CLOUD + "trace"] = f"projects/{project}/traces/{trace}" if project else trace
+        if span:
+            line[_CLOUD + "spanId"] = span
+        if at := event.pop("pathname", ""):
+            number = str(event.pop("lineno", 0))
+            line[_CLOUD + "sourceLocation"] = {
+                "file": at, "line": number, "function": event.pop("func_name", "")
+            }  # fmt: skip
+        return {**line, **event}
+
+    return shaped
+
+
+def configure(
+    *, as_json: bool, with_messages: bool, receipts: str = "stdout", project: str = ""
+) -> dict[str, Any]:
     """Set structlog up, and return Django's LOGGING, so that both write the same lines.
 
     `receipts`: where the trail's receipts go, as lines of JSON: stdout, stderr or off.
@@ -48,7 +105,15 @@ def configure(*, as_json: bool, with_messages: bool, receipts: str = "stdout") -
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        whose,
     ]
+    if as_json:
+        place = structlog.processors.CallsiteParameter
+        shared.append(
+            structlog.processors.CallsiteParameterAdder(
+                {place.PATHNAME, place.LINENO, place.FUNC_NAME}
+            )
+        )
     structlog.configure(
         processors=[
             *shared,
@@ -67,10 +132,11 @@ def configure(*, as_json: bool, with_messages: bool, receipts: str = "stdout") -
         "formatters": {
             "lines": {
                 "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": shared,
+                "foreign_pre_chain": [structlog.stdlib.ExtraAdder(allow=_EXTRAS), *shared],
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     *last,
+                    *([for_cloud_logging(project)] if as_json else []),
                     *_renderers(as_json=as_json, with_messages=with_messages),
                 ],
             },

@@ -1,9 +1,8 @@
 """Production: refuses to start without each secret, and names all that is missing."""
 
-import sentry_sdk
-
 from app.settings.env import env, natural, words
 from app.settings.logs import configure
+from app.settings.reports import configure as report_to
 
 for _name, _why in {
     "CSRF_TRUSTED_ORIGINS": "the origins of our pages, such as https://chat.example.org",
@@ -15,11 +14,15 @@ for _name, _why in {
     env.required(_name, str, why=_why)
 
 from app.settings.base import *  # noqa: E402, F403
-from app.settings.base import BASE_DIR, DATABASES, RECEIPTS, TRUSTED_PROXY_COUNT  # noqa: E402
+from app.settings.base import (  # noqa: E402
+    BASE_DIR,
+    DATABASES,
+    RECEIPTS,
+    RELEASE,
+    TRUSTED_PROXY_COUNT,
+)
 
 CSRF_TRUSTED_ORIGINS: list[str] = env.optional("CSRF_TRUSTED_ORIGINS", words, default=[])
-_SENTRY_DSN = env.optional("SENTRY_DSN", str, default="")
-_RELEASE = env.optional("RELEASE", str, default="")
 CONN_MAX_AGE = env.optional("DATABASE_CONNECTION_SECONDS", natural, default=60)
 env.check()
 
@@ -30,8 +33,6 @@ if _HOST and not _HOST.startswith("/") and _HOST not in {"localhost", "127.0.0.1
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("sslmode", "require")
 
 SECURE_SSL_REDIRECT = True
-# The platform's probe comes without TLS, from inside.
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 365 * 24 * 3600
@@ -48,14 +49,11 @@ STORAGES = {
     "staticfiles": {"BACKEND": "app.web.staticfiles.HashedFiles"},
 }
 
-LOGGING = configure(as_json=True, with_messages=False, receipts=RECEIPTS)
+LOGGING = configure(
+    as_json=True,
+    with_messages=False,
+    receipts=RECEIPTS,
+    project=env.optional("GOOGLE_CLOUD_PROJECT", str, default=""),
+)
 
-if _SENTRY_DSN:
-    sentry_sdk.init(
-        dsn=_SENTRY_DSN,
-        release=_RELEASE or None,
-        # Neither may show what a member wrote: no variables, no bodies, no addresses.
-        include_local_variables=False,
-        send_default_pii=False,
-        max_request_body_size="never",
-    )
+report_to(env.optional("SENTRY_DSN", str, default=""), RELEASE)

@@ -9,19 +9,16 @@ from app.encryption.gate import require_open
 from app.errors import Unavailable
 from app.web.views.errors import refused
 
-_PROBES = {"/healthz"}  # the process is alive; who would restart it would mend nothing
-
 
 class GateMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path not in _PROBES:
-            try:
-                require_open()
-            except Unavailable as closed:
-                return _closed(request, closed)
+        try:
+            require_open()
+        except Unavailable as closed:
+            return _closed(request, closed)
         return self.get_response(request)
 
 

@@ -9,7 +9,6 @@ from app.web.views import (
     conversation,
     erasures,
     exports,
-    health,
     holds,
     officer,
     readings,
@@ -17,7 +16,6 @@ from app.web.views import (
 )
 
 urlpatterns = [
-    path("healthz", health.alive, name="healthz"),
     path("verify.py", exports.verifier),
     path("", conversation.conversation),
     path("c/<uuid:conversation_id>", conversation.conversation),

@@ -164,7 +164,6 @@ API = [
 ]
 
 PAGES = [
-    Row("GET", "healthz", EVERYBODY),
     Row("GET", "verify.py", EVERYBODY),
     Row("GET", "", page(SIGNED_IN)),
     # The page is a shell; what is in the conversation comes by REST, refused above.

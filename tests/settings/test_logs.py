@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from django.http import HttpRequest
 
+from app.audit.context import Origin, acting_from
 from app.settings.logs import configure
 
 CANARY = "xylophone-canary"
@@ -57,7 +59,7 @@ def test_an_exception_is_logged_by_type_and_place_without_what_it_says(
         "builtins.ValueError",
     ]
     assert line["exception"][1]["at"][-1].endswith(" parse")
-    assert line["event"] == "a job failed"
+    assert (line["message"], line["severity"]) == ("a job failed", "ERROR")
 
 
 def test_a_refused_request_is_logged_without_its_path(output: io.StringIO) -> None:
@@ -67,4 +69,27 @@ def test_a_refused_request_is_logged_without_its_path(output: io.StringIO) -> No
         "Not Found: %s", request.path, extra={"request": request, "status_code": 404}
     )
     assert CANARY not in output.getvalue()
-    assert "Not Found: (no route)" in _last(output)["event"]
+    assert "Not Found: (no route)" in _last(output)["message"]
+
+
+def test_a_line_has_the_names_of_cloud_logging_and_no_others_than_we_allow(
+    output: io.StringIO,
+) -> None:
+    structlog.get_logger("probe").warning("it_waits", entries=3)
+    line = _last(output)
+    assert line.pop("time").endswith("Z")
+    place = line.pop("logging.googleapis.com/sourceLocation")
+    assert (place["file"], place["line"].isdigit()) == (__file__, True)
+    assert line == {
+        "severity": "WARNING", "message": "it_waits", "logger": "probe", "entries": 3,
+    }  # fmt: skip
+    logging.getLogger("probe").warning("lost", extra={"error": "OSError", "body": CANARY})
+    assert _last(output)["error"] == "OSError"
+    assert CANARY not in output.getvalue()
+
+
+def test_a_line_break_in_a_value_makes_no_second_line(output: io.StringIO) -> None:
+    with acting_from(Origin(request_id="r1")):
+        structlog.get_logger("probe").warning("x", word='\r\n{"severity":"CRITICAL"}\n')
+    assert len(output.getvalue().splitlines()) == 1
+    assert _last(output)["request_id"] == "r1"

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from app.accounts.rest import error_response, note
+from app.audit.context import current_origin
 from app.errors import Denied, DomainError, RateLimited
 
 _WORDS = {
@@ -74,6 +75,7 @@ def _problem(request: HttpRequest, status: int, heading: str, explanation: str) 
         "heading": heading,
         "explanation": explanation,
         "retry": request.get_full_path() if again else None,
+        "request_id": current_origin.get().request_id,
     }
     return render(request, "web/problem.html", shown, status=status)
 

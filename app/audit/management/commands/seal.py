@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError, connection
 
+from app import metrics
 from app.audit.announcing import Announcer
 from app.audit.rows import run as run_sql
 from app.audit.sealer import Sealer, TreeDisagrees
@@ -46,6 +47,7 @@ class Command(BaseCommand):
         if once:
             self.stdout.write(f"sealed {sealer.seal()} entries")
             return
+        metrics.serve("sealer", settings.METRICS_LISTEN, release=settings.RELEASE)
         # Blocked, not handled: they stay pending during a transaction and end the wait after it.
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         run(sealer, interval)
@@ -64,12 +66,15 @@ def run(sealer: Sealer, interval: float) -> None:
         except (OperationalError, InterfaceError) as error:
             connection.close()
             wait = min(max(interval, wait * 2), _LONGEST_WAIT)
+            metrics.SEALING.add("database_away")
             log.warning("database_away", reason=type(error).__name__, retry_after=wait)
         except TreeDisagrees as error:
             log.critical("tree_disagrees", reason=str(error))
             raise CommandError(f"nothing is sealed until somebody looks: {error}") from error
         else:
             wait = interval
+            metrics.SEALING.add("ok")
+            metrics.SEALED_LEAVES.add(by=sealed)
             if sealed:
                 log.debug("sealed", entries=sealed)
         ended = _wait(began + wait, bell)

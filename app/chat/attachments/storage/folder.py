@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from app import metrics
 from app.chat.attachments.storage.faults import Missing, Reason, StorageFailed
 
 _UNFINISHED = ".unfinished"
@@ -81,15 +82,16 @@ class FolderStorage:
 
     @contextmanager
     def _faults(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError:
-            raise Missing(name) from None
-        except OSError as error:
-            reason = _REASONS.get(error.errno or 0, Reason.FAILED)
-            told = errno.errorcode.get(error.errno or 0, "OSError")
-            where = f"file://{self._root}"
-            raise StorageFailed(reason, where=where, name=name, detail=told) from error
+        with metrics.Outside("storage", fine=(Missing,)):
+            try:
+                yield
+            except FileNotFoundError:
+                raise Missing(name) from None
+            except OSError as error:
+                reason = _REASONS.get(error.errno or 0, Reason.FAILED)
+                told = errno.errorcode.get(error.errno or 0, "OSError")
+                where = f"file://{self._root}"
+                raise StorageFailed(reason, where=where, name=name, detail=told) from error
 
 
 def _make_private(folder: Path) -> None:

@@ -10,6 +10,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Client
 from google.cloud.storage.retry import DEFAULT_RETRY
 
+from app import metrics
 from app.chat.attachments.storage.faults import Missing, Reason, StorageFailed
 
 _TIMEOUT = (5.0, 20.0)  # seconds: to connect, to wait for an answer
@@ -60,19 +61,20 @@ class GoogleStorage:
 
     @contextmanager
     def _faults(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except exceptions.NotFound as error:
-            # The same status for both; only a missing bucket is the operator's business.
-            if "bucket does not exist" in str(error):
-                raise self._failed(Reason.NO_BUCKET, name, "404") from error
-            raise Missing(name) from None
-        except (exceptions.Forbidden, exceptions.Unauthorized, GoogleAuthError) as error:
-            raise self._failed(Reason.DENIED, name, type(error).__name__) from error
-        except (exceptions.RetryError, requests.RequestException, OSError) as error:
-            raise self._failed(Reason.UNREACHABLE, name, type(error).__name__) from error
-        except exceptions.GoogleAPIError as error:
-            raise self._failed(Reason.FAILED, name, type(error).__name__) from error
+        with metrics.Outside("storage", fine=(Missing,)):
+            try:
+                yield
+            except exceptions.NotFound as error:
+                # The same status for both; only a missing bucket is the operator's business.
+                if "bucket does not exist" in str(error):
+                    raise self._failed(Reason.NO_BUCKET, name, "404") from error
+                raise Missing(name) from None
+            except (exceptions.Forbidden, exceptions.Unauthorized, GoogleAuthError) as error:
+                raise self._failed(Reason.DENIED, name, type(error).__name__) from error
+            except (exceptions.RetryError, requests.RequestException, OSError) as error:
+                raise self._failed(Reason.UNREACHABLE, name, type(error).__name__) from error
+            except exceptions.GoogleAPIError as error:
+                raise self._failed(Reason.FAILED, name, type(error).__name__) from error
 
     def _failed(self, reason: Reason, name: str, detail: str) -> StorageFailed:
         return StorageFailed(reason, where=f"gs://{self._name}", name=name, detail=detail)

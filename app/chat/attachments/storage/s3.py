@@ -13,6 +13,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
+from app import metrics
 from app.chat.attachments.storage.faults import Missing, Reason, StorageFailed
 
 _CONFIG = Config(
@@ -87,17 +88,18 @@ class S3Storage:
 
     @contextmanager
     def _faults(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except ClientError as error:
-            code = _code(error)
-            if code in _ABSENT:
-                raise Missing(name) from None
-            raise self._failed(_REASONS.get(code, Reason.FAILED), name, code) from error
-        except NoCredentialsError as error:
-            raise self._failed(Reason.DENIED, name, "NoCredentials") from error
-        except (BotoCoreError, OSError) as error:
-            raise self._failed(Reason.UNREACHABLE, name, type(error).__name__) from error
+        with metrics.Outside("storage", fine=(Missing,)):
+            try:
+                yield
+            except ClientError as error:
+                code = _code(error)
+                if code in _ABSENT:
+                    raise Missing(name) from None
+                raise self._failed(_REASONS.get(code, Reason.FAILED), name, code) from error
+            except NoCredentialsError as error:
+                raise self._failed(Reason.DENIED, name, "NoCredentials") from error
+            except (BotoCoreError, OSError) as error:
+                raise self._failed(Reason.UNREACHABLE, name, type(error).__name__) from error
 
     def _failed(self, reason: Reason, name: str, detail: str) -> StorageFailed:
         return StorageFailed(reason, where=f"s3://{self._bucket}", name=name, detail=detail)
