@@ -80,12 +80,12 @@ class Stack:
         return Database(name, urls["owner"], urls["app"], urls["sealer"], self._cluster.url(name))
 
     @contextmanager
-    def fresh_database(self) -> Iterator[Database]:
+    def fresh_database(self, template: str = TEMPLATE) -> Iterator[Database]:
         """A migrated, empty database; dropped afterwards, whoever is still connected."""
         self.start_postgresql()
         assert self._cluster
         name = f"live_{secrets.token_hex(6)}"
-        create_database(self._cluster.url(), name, template=TEMPLATE)
+        create_database(self._cluster.url(), name, template=template)
         try:
             yield self.database(name)
         finally:

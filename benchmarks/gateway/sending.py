@@ -7,9 +7,11 @@ each is taken apart and compared with what was sent and with what was acknowledg
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 from zlib import crc32
 
@@ -27,6 +29,11 @@ from benchmarks.gateway.turns import Turn, turn
 WARMING, _LOOK = 0.5, 0.02
 _PUSH = b'{"s"'
 _texts = cycle(texts(1000))
+
+
+def next_text() -> str:
+    """Return what somebody says next: words as in the corpus."""
+    return next(_texts)
 
 
 @dataclass(slots=True)
@@ -64,7 +71,7 @@ class Talker(Member):
         """Send the next message, which was to be sent at `intended` (perf_counter)."""
         self.said += 1
         self._last += 1
-        message = Sending(str(uuid4()), f"{next(_texts)} {self.said}", intended)
+        message = Sending(str(uuid4()), f"{next_text()} {self.said}", intended)
         self.unsettled[self._last] = message
         data = {"conversation": self.conversation, "id": message.id, "body": message.text}
         self.write(masked(command(self._last, "send", **data)))
@@ -106,30 +113,24 @@ class Times:
     late: list[float] = field(default_factory=list)
 
 
-class Crowd:
-    """All talkers, by rooms; `_tops` are the rooms' offsets that are accounted for."""
+class Speaking(Protocol):
+    """Who sends: each acknowledgement is told to `on_taken`."""
 
-    def __init__(self) -> None:
-        self.rooms: list[list[Talker]] = []
-        self.everyone: list[Talker] = []
-        self._tops: list[int] = []
+    taken: int
+    on_taken: Callable[[Any], None]
 
-    async def seat(self, ports: Sequence[int], conversation: UUID, tickets: Sequence[str]) -> None:
-        """Members of one room, with these tickets, take seats at the servers in turn."""
-        room = [Talker(conversation) for _ in tickets]
-        top = 0
-        for number, (talker, ticket) in enumerate(zip(room, tickets, strict=True)):
-            port, last = ports[number % len(ports)], number == len(room) - 1
-            top = await talker.enter_room(port, ticket, witness=last)
-        self.rooms.append(room)
-        self.everyone += room
-        self._tops.append(top)
-        await self.stay()
+    def send(self, intended: float) -> None: ...
 
-    async def stay(self) -> None:
-        """Say that everybody is still there, for those who say nothing else."""
-        for talker in self.everyone:
-            talker.write(ALIVE)
+
+class Load(ABC):
+    """Two ways of sending by everyone. What was sent must be accounted for: see `settle`."""
+
+    everyone: Sequence[Speaking]
+
+    @abstractmethod
+    async def settle(self) -> Times:
+        """Wait until all that was sent is acknowledged and heard by everyone in its room; then
+        compare. Raises Incorrect for a message lost, doubled, changed or out of order."""
 
     @property
     def acknowledged(self) -> int:
@@ -141,7 +142,7 @@ class Crowd:
         """Each keeps so many messages under way, for so long: what was acknowledged, and its
         cost with its delivery to everyone. Raises Incorrect."""
 
-        def again(talker: Talker) -> None:
+        def again(talker: Speaking) -> None:
             talker.send(time.perf_counter())
 
         for talker in self.everyone:
@@ -176,9 +177,33 @@ class Crowd:
         shares = ended.share_since(began), ended.idle_since(began)
         return Turn(after - before, ended.wall - began.wall, cost, *shares), times
 
+
+class Crowd(Load):
+    """All talkers, by rooms; `_tops` are the rooms' offsets that are accounted for."""
+
+    def __init__(self) -> None:
+        self.rooms: list[list[Talker]] = []
+        self.everyone: list[Talker] = []
+        self._tops: list[int] = []
+
+    async def seat(self, ports: Sequence[int], conversation: UUID, tickets: Sequence[str]) -> None:
+        """Members of one room, with these tickets, take seats at the servers in turn."""
+        room = [Talker(conversation) for _ in tickets]
+        top = 0
+        for number, (talker, ticket) in enumerate(zip(room, tickets, strict=True)):
+            port, last = ports[number % len(ports)], number == len(room) - 1
+            top = await talker.enter_room(port, ticket, witness=last)
+        self.rooms.append(room)
+        self.everyone += room
+        self._tops.append(top)
+        await self.stay()
+
+    async def stay(self) -> None:
+        """Say that everybody is still there, for those who say nothing else."""
+        for talker in self.everyone:
+            talker.write(ALIVE)
+
     async def settle(self) -> Times:
-        """Wait until all that was sent is acknowledged and heard by everyone in its room; then
-        compare. Raises Incorrect for a message lost, doubled, changed or out of order."""
         async with asyncio.timeout(TIMEOUT):
             while not self._is_quiet():
                 await asyncio.sleep(_LOOK)

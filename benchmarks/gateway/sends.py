@@ -15,9 +15,8 @@ from django.db import connection
 
 from benchmarks.figures import Figure, Incorrect, p99
 from benchmarks.gateway.cast import Cast
-from benchmarks.gateway.machine import family, processor_seconds
 from benchmarks.gateway.sending import Crowd, Times
-from benchmarks.gateway.servers import Gateway, used
+from benchmarks.gateway.servers import Gateway, database_seconds, used
 from benchmarks.gateway.turns import Turn, rate
 from tests.live import LiveDatabase
 from tests.stack import running_stack
@@ -52,12 +51,12 @@ def measure(scale: float) -> Iterator[Figure]:
         turns: list[Turn] = []
         databases = []
         for number in range(1 + rounds):
-            before = _database_seconds()
+            before = database_seconds()
             result, times = runner.run(crowd.saturate(spent, SECONDS, under_way=UNDER_WAY))
             said += len(times.acknowledged)
             if number:  # the first is not counted: keys are made, caches fill
                 turns.append(result)
-                databases.append((_database_seconds() - before) / len(times.acknowledged) * 1e6)
+                databases.append((database_seconds() - before) / len(times.acknowledged) * 1e6)
         sends = rate(f"sends, {ROOMS} rooms of {MEMBERS}, full", "a CPU second", turns)
         void = any(one.void for one in turns)
         yield replace(sends, limit=A_CPU_SECOND, void=void)
@@ -84,13 +83,6 @@ def _latencies(name: str, part: float, result: Turn, times: Times) -> Iterator[F
     yield Figure(
         f"{name}: acknowledged, p99", "ms", [figure], limit, "at most", remark, late > LATE
     )
-
-
-def _database_seconds() -> float:
-    cluster = running_stack()._cluster
-    if cluster is None:
-        raise Incorrect("PostgreSQL does not run")
-    return processor_seconds(family(cluster.process.pid))
 
 
 def _compare_with_database(said: int) -> None:

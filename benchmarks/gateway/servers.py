@@ -15,6 +15,7 @@ from django.conf import settings
 from app.start import command
 from benchmarks.gateway.machine import cores, family, on_core, processor_seconds, resident_bytes
 from benchmarks.peers.programs import PROGRAMS, Program
+from dev.errors import SetupProblem
 from dev.ports import LOOPBACK, accepts, free_port
 from dev.privileges import dying_with_parent
 from dev.processes import ServerProcess
@@ -95,9 +96,12 @@ class Peer:
 
     @classmethod
     @contextmanager
-    def running(cls, name: str) -> Iterator["Peer"]:
-        """The peer of that name in PROGRAMS. Raises SetupProblem where it cannot be had."""
-        peer = cls(name, PROGRAMS[name])
+    def running(
+        cls, name: str, start: Callable[[int, Path], Program] | None = None
+    ) -> Iterator["Peer"]:
+        """The peer of that name in PROGRAMS, or another. Raises SetupProblem where it cannot be
+        had."""
+        peer = cls(name, start or PROGRAMS[name])
         try:
             yield peer
         finally:
@@ -119,3 +123,11 @@ def used(servers: Sequence[Server]) -> float:
 def held(server: Server) -> int:
     """Bytes of memory of a server with all its processes."""
     return resident_bytes(family(server.pid))
+
+
+def database_seconds() -> float:
+    """Processor seconds of PostgreSQL, which is nobody's and serves all that are measured."""
+    cluster = running_stack()._cluster
+    if cluster is None:
+        raise SetupProblem("PostgreSQL does not run.")
+    return processor_seconds(family(cluster.process.pid))
