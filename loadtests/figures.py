@@ -205,14 +205,17 @@ class _Maker:
 
     def timeline(self) -> Timeline:
         width = float(max(1, -(-int(self.end) // MOST_BINS)))
-        count = max(1, -(-int(self.end) // int(width)))
+        # The last bin has what is left over, and is longer for it.
+        count = max(1, int(self.end // width))
+        lengths = [width] * (count - 1) + [max(self.end, width) - width * (count - 1)]
         bins = Bins(width, count)
         errors = [0.0] * count
         rates: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * count)
         for counts in self.record.counts:
             at = bins.of(counts.second)
-            rates[counts.operation][at] += counts.done / width
-            errors[at] += sum((*counts.refused.values(), *counts.failed.values())) / width
+            rates[counts.operation][at] += counts.done / lengths[at]
+            wrong = sum((*counts.refused.values(), *counts.failed.values()))
+            errors[at] += wrong / lengths[at]
         lines = {
             name: self._lines(name, bins, rates[name])
             for name in self.record.operations
