@@ -23,17 +23,21 @@ from dev.ports import LOOPBACK, free_port
 from dev.privileges import dying_with_parent
 from dev.processes import PROJECT, ServerProcess
 from loadtests import ledger
+from loadtests.faults import OF_HOUSE, OF_USERS
+from loadtests.house import House
 from loadtests.locustfile import USERS
 from loadtests.orders import Order
 from loadtests.people import KINDS
-from loadtests.profiles import SETTLE_SECONDS, Size, Step
-from loadtests.record import Ledger, Phase, Run, write_run
+from loadtests.profiles import SETTLE_SECONDS, Profile, Size, Step, step
+from loadtests.record import Fault, Ledger, Phase, Run, read, write_run
+from loadtests.search import Search
+from loadtests.trial import tried
 
 if TYPE_CHECKING:
     from loadtests.run import Interruption
 
 START_SECONDS = 30.0
-FINISH_SECONDS = 30.0
+REST_SECONDS = 2.5
 SPAWN_A_SECOND = 50.0
 PROGRESS_SECONDS = 5.0
 VOICE_RATE = 1 / 8  # turns a second of one participant of a voice room
@@ -47,12 +51,13 @@ class CutShort(Exception):
 class Conductor:
     """One run. `record` is kept in the folder's run.json from the first phase on."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - one caller, which has them all
         self,
         folder: Path,
         record: Run,
         workers: int,
         size: Size,
+        house: House | None,
         interruption: "Interruption",
     ) -> None:
         self.folder, self.record = folder, record
@@ -60,7 +65,7 @@ class Conductor:
         self._workers: list[ServerProcess] = []
         self._staged: set[int] = set()
         self._finished: dict[int, str] = {}
-        self._size = size
+        self._house = house
         self._environment = Environment(user_classes=_classes(size), host=record.target)
         self._runner: MasterRunner
         self.write()
@@ -93,8 +98,27 @@ class Conductor:
         self._pace(step.rate / step.members if step.members else 0, step.quick)
         if self._runner.user_count != step.users:
             self._runner.start(step.users, SPAWN_A_SECOND)
-        self._sleep(step.seconds)
+        if not step.fault:
+            self._sleep(step.seconds)
+        else:
+            self._suffer(step)
         return self._end()
+
+    def search(self, profile: Profile) -> None:
+        """Look for the highest rate that is held. Raises CutShort."""
+        search = Search(profile.size.rate, profile.size.most)
+        while rate := search.next():
+            plateau = self.play(step(profile.size, f"{rate:g}", part=rate / profile.size.rate))
+            self.rest()
+            trial = tried(read(self.folder), plateau, profile.size.hold_ms)
+            self.write(trials=[*self.record.trials, trial])
+            self._say(f"  {rate:g} {'held' if trial.held else trial.why}")
+            search.tell(held=trial.held)
+
+    def rest(self) -> None:
+        """Between two trials: nobody begins anything, and what was not begun is forgotten."""
+        self._pace(0, 0)
+        self._sleep(REST_SECONDS)
 
     def settle(self) -> None:
         """Nobody begins anything: what is under way arrives."""
@@ -128,6 +152,22 @@ class Conductor:
     @property
     def _seconds(self) -> float:
         return time.time() - self.record.began.timestamp()
+
+    def _suffer(self, step: Step) -> None:
+        """A phase with a fault: it begins after a second, and ends in the middle."""
+        self._sleep(1)
+        fault, half = Fault(name=step.fault, since=self._seconds), step.seconds / 2
+        self._say(f"  {step.fault}")
+        ending: Callable[[], None] | None = None
+        if what := OF_USERS.get(step.fault):
+            self._runner.send_message("happening", {"what": what, "seconds": half})
+        elif self._house:
+            ending = OF_HOUSE[step.fault](self._house)
+        self._sleep(half)
+        if ending:
+            ending()
+        self.write(faults=[*self.record.faults, replace(fault, until=self._seconds)])
+        self._sleep(half - 1)
 
     def _pace(self, members: float, others: float) -> None:
         rates = {"member": members, "voice": VOICE_RATE * others, "officer": OFFICER_RATE * others}

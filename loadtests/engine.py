@@ -48,6 +48,8 @@ class Engine:
         self.failure = ""
         self.sockets = 0
         self._sleepers: set[asyncio.Future[bool]] = set()
+        self.backlog_since = 0.0  # turns from before it are not taken any more
+        self.nerves: set[Callable[[str, float], None]] = set()
         self._actors: set[asyncio.Task[None]] = set()
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
@@ -73,6 +75,15 @@ class Engine:
     def pace(self, rates: dict[str, float]) -> None:
         """From now on each user of a kind has so many turns a second; 0: they only listen."""
         self._loop.call_soon_threadsafe(self._paced, rates)
+
+    def happens(self, what: str, seconds: float) -> None:
+        """Let something happen to all who have nerves for it."""
+
+        def happen() -> None:
+            for nerve in list(self.nerves):
+                nerve(what, seconds)
+
+        self._loop.call_soon_threadsafe(happen)
 
     def ask(self, work: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
         """Run something on the loop and return what it returns."""
@@ -162,6 +173,8 @@ class Engine:
             self.log.late(now() - at)
 
     def _paced(self, rates: dict[str, float]) -> None:
+        if not any(rates.values()):
+            self.backlog_since = now()
         self.rates = rates
         for sleeper in self._sleepers:
             if not sleeper.done():

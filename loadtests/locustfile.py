@@ -152,11 +152,15 @@ def obey(environment: Environment, **_: Any) -> None:
     def on_pace(msg: Any, **_: Any) -> None:
         Handle.stage.engine.pace(msg.data)
 
+    def on_happening(msg: Any, **_: Any) -> None:
+        Handle.stage.engine.happens(msg.data["what"], msg.data["seconds"])
+
     def on_finish(**_: Any) -> None:
         runner.send_message("finished", Handle.stage.finish())
 
     runner.register_message("order", on_order)
     runner.register_message("pace", on_pace)
+    runner.register_message("happening", on_happening)
     runner.register_message("finish", on_finish)
 
 

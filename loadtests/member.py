@@ -44,14 +44,10 @@ class Member(Actor):
             listed = (await self.person.rest("GET", "/api/conversations"))["conversations"]
             self._conversations = [one["id"] for one in listed if one["member"]]
             self._here = self._conversations[0]
-            async with self.person.client() as self._client:
+            async with self.connected() as self._client:
                 with self.engine.timed("connect"):
                     await self._client.ready()
-                self.engine.sockets += 1
-                try:
-                    await self._live()
-                finally:
-                    self.engine.sockets -= 1
+                await self._live()
         finally:
             self.person.close()
 

@@ -1,7 +1,8 @@
 """What the master tells its workers, beside locust's own messages.
 
-`order` before the first user, answered by `staged`; `pace` at each phase; `finish` at the end,
-answered by `finished` once log and ledger of the worker are on the disk.
+`order` before the first user, answered by `staged`; `pace` at each phase, turns a second of one
+user by kind; `happening`, what befalls sockets and for how long; `finish` at the end, answered
+by `finished` once log and ledger of the worker are on the disk.
 """
 
 from dataclasses import dataclass

@@ -11,6 +11,9 @@ SETTLE_SECONDS = 5.0
 LONGEST_SECONDS = 24 * 3600.0
 
 
+FAULTS = ("instance killed", "redis restarted", "pub/sub cut", "readers slow", "instances rolled")
+
+
 class BadProfile(Exception):
     """What was asked for cannot be run; says what can."""
 
@@ -38,7 +41,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """What the variables say: MEMBERS, VOICES, OFFICERS, RATE, SECONDS, MIX, MEDIA."""
+    """What the variables say: MEMBERS, VOICES, OFFICERS, RATE, SECONDS, MIX, MEDIA, HOLD_MS.
+
+    A rate is held if sends have a p99 of at most `hold_ms`, and all of them are done.
+    """
 
     members: int
     voices: int = 0
@@ -47,6 +53,9 @@ class Size:
     seconds: float
     mix: str = "people"
     media: str = "none"
+    hold_ms: float = 50.0
+    most: float = 20_000.0
+    faults: tuple[str, ...] = FAULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +65,11 @@ class Profile:
     name: str
     size: Size
     steps: list[Step]
+
+    @property
+    def searches(self) -> bool:
+        """Whether the highest rate that is held is looked for, from that of the size on."""
+        return self.name == "find-max"
 
     @property
     def rate_unit(self) -> str:
@@ -82,15 +96,19 @@ def _sized(size: Size, given: Mapping[str, str]) -> Size:
     for name in ("members", "voices", "officers"):
         if text := given.get(name.upper(), ""):
             found[name] = whole(name.upper(), text)
-    if text := given.get("RATE", ""):
-        found["rate"] = _number("RATE", text, float, 100_000)
-    if text := given.get("SECONDS", ""):
-        found["seconds"] = _number("SECONDS", text, float, LONGEST_SECONDS)
+    bounds = {"rate": 1e5, "most": 1e5, "hold_ms": 1e5, "seconds": LONGEST_SECONDS}
+    for name, bound in bounds.items():
+        if text := given.get(name.upper(), ""):
+            found[name] = _number(name.upper(), text, float, bound)
     for name, known in (("mix", ("people", "send")), ("media", ("none", "aiortc"))):
         if text := given.get(name.upper(), ""):
             if text not in known:
                 raise BadProfile(f"{name.upper()} is {' or '.join(known)}, not {text!r}.")
             found[name] = text
+    if text := given.get("FAULTS", ""):
+        found["faults"] = tuple(word.strip() for word in text.split(","))
+        if unknown := set(found["faults"]) - set(FAULTS):
+            raise BadProfile(f"FAULTS are of {', '.join(FAULTS)}, not {min(unknown)!r}.")
     return replace(size, **found)
 
 
@@ -120,6 +138,50 @@ def _smoke(size: Size) -> list[Step]:
     return [step(size, "smoke")]
 
 
+def _steps(size: Size) -> list[Step]:
+    return [step(size, f"{part:.0%}", part=part) for part in (0.25, 0.5, 0.75, 1.0)]
+
+
+def _spike(size: Size) -> list[Step]:
+    return [
+        step(size, "calm before", part=0.2),
+        step(size, "spike"),
+        step(size, "calm after", part=0.2),
+    ]
+
+
+def _soak(size: Size) -> list[Step]:
+    return [step(size, "warm", seconds=min(60.0, size.seconds)), step(size, "soak")]
+
+
+def _storm(size: Size) -> list[Step]:
+    return [
+        step(size, "calm before"),
+        replace(step(size, "storm"), fault="sockets cut"),
+        replace(step(size, "storm again"), fault="sockets cut"),
+        step(size, "calm after"),
+    ]
+
+
+def _faults(size: Size) -> list[Step]:
+    return [
+        step(size, "calm before"),
+        *(replace(step(size, fault), fault=fault) for fault in size.faults),
+        # Long enough for a ghost to be one: see ledger.GHOST_SECONDS.
+        step(size, "calm after", seconds=max(35.0, size.seconds)),
+    ]
+
+
+def _find_max(size: Size) -> list[Step]:
+    return [step(size, "warm", seconds=min(5.0, size.seconds))]
+
+
 _PROFILES: dict[str, tuple[Size, Callable[[Size], list[Step]]]] = {
     "smoke": (Size(members=20, voices=6, officers=2, rate=20, seconds=15), _smoke),
+    "steps": (Size(members=100, voices=12, officers=2, rate=80, seconds=60), _steps),
+    "find-max": (Size(members=100, rate=50, seconds=10, mix="send"), _find_max),
+    "spike": (Size(members=100, voices=12, rate=150, seconds=30), _spike),
+    "soak": (Size(members=60, voices=12, officers=2, rate=20, seconds=3600), _soak),
+    "storm": (Size(members=200, voices=24, rate=40, seconds=20), _storm),
+    "faults": (Size(members=40, voices=12, rate=30, seconds=15), _faults),
 }

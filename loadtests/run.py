@@ -63,7 +63,7 @@ def run_on(
         workers=workers,
         environment=_environment(local=scene.house is not None),
     )
-    conductor = Conductor(folder, run, workers, profile.size, interruption)
+    conductor = Conductor(folder, run, workers, profile.size, scene.house, interruption)
     order = Order(
         run=uuid4().hex[:8],
         folder=str(folder),
@@ -82,6 +82,8 @@ def run_on(
             try:
                 for step in profile.steps:
                     conductor.play(step)
+                if profile.searches:
+                    conductor.search(profile)
             except CutShort as cut:
                 conductor.cut(str(cut))
             conductor.settle()

@@ -1,5 +1,6 @@
 """What a run costs: once a second, each process with its children, PostgreSQL and Redis."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -83,13 +84,14 @@ class Sampler:
 
 
 def _process(name: str, kind: str, pid: int) -> Process | None:
-    """A process with all its children; None where it is gone."""
+    """A process with all its children; this one without. None where it is gone."""
     cpu, rss, files = 0.0, 0, 0
     try:
         root = psutil.Process(pid)
         ended = root.cpu_times()
-        cpu += ended.children_user + ended.children_system
-        for one in [root, *root.children(recursive=True)]:
+        if pid != os.getpid():  # whose children are everybody else
+            cpu += ended.children_user + ended.children_system
+        for one in [root] if pid == os.getpid() else [root, *root.children(recursive=True)]:
             with suppress(psutil.NoSuchProcess), one.oneshot():
                 times = one.cpu_times()
                 cpu += times.user + times.system

@@ -6,13 +6,13 @@ found: somebody who is still there 25 s after going, or as whom nobody came.
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from app.realtime.client import Client, Device, Place, Roster
-from app.realtime.client.transport import WebSocket
 from app.realtime.protocol import (
     Participant,
     VoiceJoined,
@@ -20,7 +20,7 @@ from app.realtime.protocol import (
     VoiceResumed,
     VoiceSignalled,
 )
-from loadtests.actor import Actor
+from loadtests.actor import Actor, cut
 from loadtests.clock import now
 from loadtests.pair import Kit, Pair
 from loadtests.people import Person
@@ -39,7 +39,8 @@ class Voice(Actor):
         self._room, self._device = person.account.rooms[0], new_device()
         self._pairs: dict[str, Pair] = {}
         self._client: Client
-        self._muted = self._open = False
+        self._muted = False
+        self._socket = AsyncExitStack()
         self._watch: list[asyncio.Task[None]] = []
 
     async def live(self) -> None:
@@ -79,10 +80,7 @@ class Voice(Actor):
 
     async def _enter(self, since: float) -> None:
         """Open a socket and join; everything in the room counts from `since`."""
-        self._client = self.person.client()
-        await self._client.__aenter__()
-        self._open = True
-        self.engine.sockets += 1
+        self._client = await self._socket.enter_async_context(self.connected())
         self.engine.log.intended("voice.join")
         with self.engine.timed("voice.join", since):
             self.place = await self._client.join(self._room, self._device, self._kit.fingerprint)
@@ -100,30 +98,22 @@ class Voice(Actor):
         await asyncio.gather(*self._watch, return_exceptions=True)
         if self._watch:
             self.engine.ledger.gone(self.place.pid, now())
-        if self._open:
-            self._open = False
-            self.engine.sockets -= 1
-            await self._client.__aexit__(None, None, None)
         self._watch = []
+        await self._socket.aclose()
         await self._keep_only([])
 
     async def _crash(self) -> None:
         """As a browser that is killed: nobody says a word."""
-        self._cut()
+        cut(self._client)
         await self._end()
 
     async def _lose_the_socket(self) -> None:
         """And take the place up again on the next one."""
         gen = self.place.gen
-        self._cut()
+        cut(self._client)
         async with asyncio.timeout(20):
             while self.place.gen == gen and self.place.reason is None:
                 await asyncio.sleep(0.01)
-
-    def _cut(self) -> None:
-        link = self._client.link
-        if link and isinstance(link.transport, WebSocket):
-            link.transport.socket.transport.abort()
 
     # What happens in the room.
 

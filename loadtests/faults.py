@@ -1,0 +1,57 @@
+"""What is done to the house while it is under load: each begins with its phase.
+
+Each returns what ends it, for the second half of the phase; None where it ends by itself.
+"""
+
+from collections.abc import Callable
+
+import redis
+
+from loadtests.house import House
+
+Ending = Callable[[], None] | None
+
+
+def kill_an_instance(house: House) -> Ending:
+    """SIGKILL of a gateway with all its processes; another takes its place."""
+    house.gateways[0].kill()
+    return house.gateways[0].start
+
+
+def restart_redis(house: House) -> Ending:
+    """What it held is gone: leases, presence and hints that were under way."""
+    house.redis.stop()
+    house.redis.start()
+    return None
+
+
+def cut_pubsub(house: House) -> Ending:
+    """The connections over which instances hear of each other's events."""
+    with redis.Redis.from_url(house.redis.url) as client:
+        client.client_kill_filter(_type="pubsub")
+    return None
+
+
+def roll(house: House) -> Ending:
+    """A new revision: SIGTERM to one instance, and then to the other."""
+    first, *others = house.gateways
+    first.stop()
+    first.start()
+
+    def rest() -> None:
+        first.wait()
+        for gateway in others:
+            gateway.stop()
+            gateway.start()
+
+    return rest
+
+
+OF_HOUSE: dict[str, Callable[[House], Ending]] = {
+    "instance killed": kill_an_instance,
+    "redis restarted": restart_redis,
+    "pub/sub cut": cut_pubsub,
+    "instances rolled": roll,
+}
+OF_USERS = {"sockets cut": "storm", "readers slow": "slow"}
+"""Done by the users themselves; the message that tells them."""
