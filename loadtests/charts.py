@@ -13,8 +13,8 @@ from itertools import groupby
 from loadtests.record import Fault
 from loadtests.summary import PhaseFigures, Point
 
-WIDTH, HEIGHT = 420, 230
-LEFT, RIGHT, TOP, BOTTOM = 46, 8, 20, 26
+WIDTH, HEIGHT = 420, 240
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 32, 26
 INNER_WIDTH, INNER_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 COLOURS = 6
 DASHES = ("", "6 3", "2 3", "9 3 2 3")
@@ -133,7 +133,7 @@ def over_time(
     rows = _table_rows(axis, list(lines.values()), summed_up)
     return _figure(
         title,
-        legend=_legend(list(lines)),
+        legend=_legend([] if list(lines) == [title] else list(lines)),
         told=told,
         body=body,
         table=_table(head, rows),
@@ -249,7 +249,8 @@ def _horizontal(scale: Scale) -> str:
 
 
 def _across(x: float, label: str) -> str:
-    return f'<text x="{x:.1f}" y="{HEIGHT - 9}" text-anchor="middle">{escape(label)}</text>'
+    within = min(x, WIDTH - LETTER * len(label) / 2)
+    return f'<text x="{within:.1f}" y="{HEIGHT - 9}" text-anchor="middle">{escape(label)}</text>'
 
 
 TIME_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)
@@ -258,7 +259,7 @@ TIME_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 144
 def _time_ticks(axis: TimeAxis) -> str:
     step = next((one for one in TIME_STEPS if axis.end / one <= 5), 86400)
     ticks = [float(step * n) for n in range(int(axis.end / step) + 1)]
-    return "".join(_across(min(axis.x(tick), WIDTH - 22), clock(tick)) for tick in ticks)
+    return "".join(_across(axis.x(tick), clock(tick)) for tick in ticks)
 
 
 def _phases(axis: TimeAxis) -> str:
@@ -273,7 +274,7 @@ def _phases(axis: TimeAxis) -> str:
             )
         if right - left > LETTER * len(phase.name) and len(axis.phases) > 1:
             drawn.append(
-                f'<text class="name" x="{(left + right) / 2:.1f}" y="{TOP + INNER_HEIGHT - 5}" '
+                f'<text x="{(left + right) / 2:.1f}" y="{TOP - 5}" '
                 f'text-anchor="middle">{escape(phase.name)}</text>'
             )
     return "".join(drawn)
@@ -288,7 +289,7 @@ def _faults(axis: TimeAxis) -> str:
         drawn.append(
             f'<g><title>{escape(fault.name)}</title><rect class="fault" x="{left:.1f}" y="{TOP}" '
             f'width="{max(right - left, 1.5):.1f}" height="{INNER_HEIGHT}"/>'
-            f'<text class="fault-number" x="{left:.1f}" y="{TOP - 3}">{place}</text></g>'
+            f'<text class="fault-number" x="{left:.1f}" y="11">{place}</text></g>'
         )
     return "".join(drawn)
 

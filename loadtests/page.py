@@ -144,14 +144,14 @@ def _objectives(verdict: Verdict) -> str:
     rows = [
         (
             escape(check.name),
+            '<span class="yes">kept</span>' if check.met else '<span class="no">missed</span>',
             f"{number(check.measured)} {escape(check.unit)}",
             f"{check.bound} {number(check.limit)}",
-            '<span class="yes">kept</span>' if check.met else '<span class="no">missed</span>',
             escape(check.remark),
         )
-        for check in verdict.checks
+        for check in sorted(verdict.checks, key=lambda check: check.met)
     ]
-    head = ("objective", "measured", "limit", "", "")
+    head = ("objective", "", "measured", "limit", "")
     return _section("Objectives", _table("Objectives", head, rows, "words"))
 
 
@@ -258,14 +258,14 @@ def _knee_words(summary: Summary) -> str:
     rows = [
         (
             clock(trial.since),
+            '<span class="yes">held</span>' if trial.held else '<span class="no">not held</span>',
             number(trial.rate),
             number(trial.p99_ms),
-            '<span class="yes">held</span>' if trial.held else '<span class="no">not held</span>',
             escape(trial.why),
         )
         for trial in summary.trials
     ]
-    head = ("from", summary.rate_unit, "p99, ms", "", "why not")
+    head = ("from", "", summary.rate_unit, "p99, ms", "why not")
     return f"<p>{escape(words)}</p>" + _table("Trials", head, rows, "words")
 
 
