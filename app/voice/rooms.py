@@ -172,6 +172,10 @@ class Town:
             if self._held.get(holder) == place.pid:
                 del self._held[holder]
 
+    def known(self, pid: UUID) -> Place | None:
+        """As `House.known`."""
+        return self._known.get(pid)
+
     def held_by(self, user: UUID, device: UUID) -> Place | None:
         """As `House.held_by`."""
         pid = self._held.get((user, device))

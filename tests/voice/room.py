@@ -43,8 +43,11 @@ class Device:
         wanted = self.joining(conversation, pid)
         return services.join(user=self.user, session=self.session, wanted=wanted)
 
+    def resuming(self, place: VoicePlace, gen: int) -> VoiceResumeData:
+        return VoiceResumeData(place.pid, gen, fingerprint((place.pid, gen)), SIGNATURE)
+
     def resume(self, place: VoicePlace, gen: int) -> VoicePlace:
-        wanted = VoiceResumeData(place.pid, gen, fingerprint((place.pid, gen)), SIGNATURE)
+        wanted = self.resuming(place, gen)
         return services.resume(user=self.user, session=self.session, wanted=wanted)
 
     def leave(self, place: VoicePlace) -> None:

@@ -14,7 +14,6 @@ from app.audit.leaves import timestamp
 from app.realtime.protocol import VoiceJoinData, VoiceResumeData
 from app.voice import rooms
 from app.voice.lifetimes import Holder
-from app.voice.models import Participant
 from app.voice.rooms import Change, Identity, Limits, Place, Town
 
 
@@ -36,8 +35,8 @@ class Claim(ABC):
         return Holder(self.pid, self.gen, self.user.pk, self.session)
 
     @abstractmethod
-    def room(self, known: Mapping[UUID, Participant]) -> UUID | None:
-        """The conversation it is in, by what is known of places; None: no place of theirs."""
+    def room(self, town: Town) -> UUID | None:
+        """The conversation it is in; None where there is no such place of theirs."""
 
     @abstractmethod
     def decide(self, town: Town, at: datetime, allowed: Mapping[UUID, Limits]) -> list[Change]:
@@ -67,7 +66,7 @@ class Joining(Claim):
             muted=wanted.muted,
         )
 
-    def room(self, known: Mapping[UUID, Participant]) -> UUID | None:
+    def room(self, town: Town) -> UUID | None:
         return self.conversation
 
     def decide(self, town: Town, at: datetime, allowed: Mapping[UUID, Limits]) -> list[Change]:
@@ -103,9 +102,9 @@ class Resuming(Claim):
             origin=origin,
         )
 
-    def room(self, known: Mapping[UUID, Participant]) -> UUID | None:
-        row = known.get(self.pid)
-        return row.conversation_id if row and row.user_id == self.user.pk else None
+    def room(self, town: Town) -> UUID | None:
+        place = town.known(self.pid)
+        return place.conversation if place and place.user == self.user.pk else None
 
     def decide(self, town: Town, at: datetime, allowed: Mapping[UUID, Limits]) -> list[Change]:
         house = town.house([], self.pid)

@@ -20,7 +20,6 @@ from app.realtime.services import voice_stream
 from app.voice import access, leases, rooms, sfu
 from app.voice.access import Pair
 from app.voice.lifetimes import Holder
-from app.voice.models import Participant
 from app.voice.rooms import Limits, Town
 from app.voice.services.claims import Claim, Joining, Resuming
 from app.voice.services.entries import Act
@@ -118,7 +117,6 @@ def _take(claims: Sequence[Claim], allowed: Mapping[UUID, Limits]) -> list[Outco
 class _Batch:
     """The rooms that a batch touches, under their locks, and what is to be written."""
 
-    known: Mapping[UUID, Participant]
     stays: Mapping[Pair, Membership]
     positions: Mapping[str, Position]
     town: Town
@@ -131,31 +129,30 @@ class _Batch:
         joins = [claim for claim in claims if isinstance(claim, Joining)]
         pids = {claim.pid for claim in claims}
         devices = {(claim.user.pk, claim.device) for claim in joins}
-        known = {row.pid: row for row in access.whereabouts(pids, devices)}
-        wanted = {(claim.user.pk, claim.room(known)) for claim in claims}
-        stays = access.stays_kept([(user, room) for user, room in wanted if room is not None])
-        left = {
-            row.conversation_id for row in known.values() if (row.user_id, row.device) in devices
+        found = access.whereabouts(pids, devices)
+        where = {row.pid: row.conversation_id for row in found}
+        pairs = {(claim.user.pk, where[claim.pid]) for claim in claims if claim.pid in where}
+        stays = access.stays_kept(pairs | {(claim.user.pk, claim.conversation) for claim in joins})
+        organizations = {
+            stay.conversation_id: stay.conversation.organization_id for stay in stays.values()
         }
-        touched = {conversation for _, conversation in stays} | left
+        left = {row.conversation_id for row in found if (row.user_id, row.device) in devices}
+        touched = organizations.keys() | left
         positions = lock(touched)
         town = access.town(touched, pids, devices)
         older = [place for device in devices if (place := town.held_by(*device)) is not None]
         if not {place.conversation for place in older} <= touched:
             raise _Again
-        joined = {
-            stay.conversation_id: stay.conversation.organization_id for stay in stays.values()
-        }
         writer = Writer(
             calls=access.calls_on(touched),
-            notices=access.notices_of(joined) if joins else {},
+            notices=access.notices_of(organizations) if joins else {},
             connections=access.connections([place.pid for place in older]) if older else {},
         )
-        return cls(known, stays, positions, town, writer)
+        return cls(stays, positions, town, writer)
 
     def carry_out(self, claim: Claim, allowed: Mapping[UUID, Limits]) -> protocol.VoicePlace:
         """What was asked for, as it is after all before it. Raises DomainError."""
-        room = claim.room(self.known)
+        room = claim.room(self.town)
         stay = self.stays.get((claim.user.pk, room)) if room else None
         if stay is None:
             raise NotFound
