@@ -77,10 +77,10 @@ class Engine:
         self._loop.call_soon_threadsafe(self._paced, rates)
 
     def happens(self, what: str, seconds: float) -> None:
-        """Let something happen to all who have nerves for it."""
+        """`storm` takes everybody's socket away; `slow` keeps one user from reading."""
 
         def happen() -> None:
-            for nerve in list(self.nerves):
+            for nerve in list(self.nerves)[: 1 if what == "slow" else None]:
                 nerve(what, seconds)
 
         self._loop.call_soon_threadsafe(happen)

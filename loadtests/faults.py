@@ -53,5 +53,5 @@ OF_HOUSE: dict[str, Callable[[House], Ending]] = {
     "pub/sub cut": cut_pubsub,
     "instances rolled": roll,
 }
-OF_USERS = {"sockets cut": "storm", "readers slow": "slow"}
+OF_USERS = {"sockets cut": "storm", "a reader slow": "slow"}
 """Done by the users themselves; the message that tells them."""

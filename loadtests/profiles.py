@@ -11,7 +11,7 @@ SETTLE_SECONDS = 5.0
 LONGEST_SECONDS = 24 * 3600.0
 
 
-FAULTS = ("instance killed", "redis restarted", "pub/sub cut", "readers slow", "instances rolled")
+FAULTS = ("instance killed", "redis restarted", "pub/sub cut", "a reader slow", "instances rolled")
 
 
 class BadProfile(Exception):
