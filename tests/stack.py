@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,8 +144,9 @@ def _sweep() -> None:
     """Remove what a killed run left (its servers died with it)."""
     for folder in Path(tempfile.gettempdir()).glob("parley-test-*"):
         pid = folder.name.split("-")[2]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and folder.owner() == _me():
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another run sweeps as well
+            if pid.isdigit() and not Path(f"/proc/{pid}").exists() and folder.owner() == _me():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _me() -> str:
