@@ -14,7 +14,7 @@ from benchmarks.gateway.machine import Watch, cores
 from benchmarks.peers.install import versions
 from benchmarks.run import run
 
-PARTS = ("relay", "fanout", "sends", "synapse", "memory", "joining", "resuming", "storm")
+PARTS = ("relay", "fanout", "sends", "rest", "synapse", "memory", "joining", "resuming", "storm")
 
 
 def main() -> int:

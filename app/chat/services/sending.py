@@ -84,18 +84,20 @@ def _send(drafts: Sequence[Draft]) -> list[Ack | DomainError]:
     standings = access.standings(
         Place(draft.author, draft.conversation, draft.id, draft.thread) for draft in drafts
     )
-    taken: dict[UUID, UUID] = {}
-    refused = [
-        _refusal(draft, standing, files, taken)
-        for draft, standing in zip(drafts, standings, strict=True)
-    ]
     new: dict[UUID, tuple[Draft, bool]] = {}
     earlier: set[UUID] = set()
-    for draft, standing, refusal in zip(drafts, standings, refused, strict=True):
+    taken: dict[UUID, UUID] = {}
+    refused: list[DomainError | None] = []
+    for draft, standing in zip(drafts, standings, strict=True):
+        # As if those before it were committed already: a reply may follow on its message.
+        root = new.get(draft.thread) if draft.thread else None
+        refusal = _refusal(draft, _beside(standing, root and root[0]), files, taken)
+        refused.append(refusal)
         if refusal is None and standing.taken:
             earlier.add(draft.id)
-        elif refusal is None:
-            new.setdefault(draft.id, (draft, standing.indexed))
+        elif refusal is None and draft.id not in new:
+            new[draft.id] = draft, standing.indexed
+            taken |= dict.fromkeys(draft.attachments, draft.id)
     kept = _earlier(earlier) | _insert(list(new.values()), files)
     return [
         refusal or _outcome(draft, kept[draft.id])
@@ -103,10 +105,17 @@ def _send(drafts: Sequence[Draft]) -> list[Ack | DomainError]:
     ]
 
 
+def _beside(standing: Standing, root: Draft | None) -> Standing:
+    """The same for a reply to a message of this batch."""
+    if root is None:
+        return standing
+    return standing._replace(root=root.conversation, is_reply=root.thread is not None)
+
+
 def _refusal(
-    draft: Draft, standing: Standing, files: Files, taken: dict[UUID, UUID]
+    draft: Draft, standing: Standing, files: Files, taken: Mapping[UUID, UUID]
 ) -> DomainError | None:
-    """`taken` grows: which message of this batch carries a file."""
+    """`taken` says which message of this batch carries a file."""
     try:
         require(draft.author, Permission.MESSAGES_SEND)
         if not standing.member:
@@ -119,7 +128,7 @@ def _refusal(
             raise Invalid("A reply belongs to a message, not to another reply.")
         if draft.attachments:
             carrying.may_carry(draft.author, draft.conversation, draft.id, draft.attachments, files)
-            if any(taken.setdefault(pk, draft.id) != draft.id for pk in draft.attachments):
+            if any(taken.get(pk, draft.id) != draft.id for pk in draft.attachments):
                 raise Conflict("One of the files was sent already.")
     except DomainError as refusal:
         return refusal
