@@ -85,7 +85,9 @@ def linear(values: Values) -> Scale:
     """From zero (or below) to a round number above the highest value."""
     found = [value for value in values if value is not None]
     top, bottom = max([*found, 0.0]), min([*found, 0.0])
-    step = _round_step((top - bottom) or 1.0)
+    if top == bottom:
+        return Scale(0.0, 1.0, ticks=[0.0, 1.0])
+    step = _round_step(top - bottom)
     lowest = math.floor(bottom / step) * step
     highest = max(math.ceil(top / step - 1e-9), 1) * step
     count = round((highest - lowest) / step)

@@ -86,7 +86,7 @@ def compare(here: Kept, there: Kept, *, unlike_machines: bool = False) -> Compar
     """Raises Unlike when the profiles differ, or the machines, unless that is asked for."""
     if here.profile != there.profile:
         raise Unlike(
-            f"This run is {here.profile}, the baseline {there.profile}: they do other work."
+            f"This run is {here.profile}, the baseline {there.profile}: they do different work."
         )
     differences = machine_differences(here.environment, there.environment)
     if differences and not unlike_machines:
@@ -115,10 +115,10 @@ def machine_differences(here: Environment, there: Environment) -> list[str]:
     if here.cpu != there.cpu:
         found.append(f"{here.cpu} here, {there.cpu} there")
     if here.cores != there.cores:
-        found.append(f"{here.cores} cores here, {there.cores} there")
+        found.append(f"{here.cores} cores here, {there.cores} cores there")
     if abs(here.memory_bytes - there.memory_bytes) > 0.1 * there.memory_bytes:
         sizes = [f"{one.memory_bytes / (1 << 30):.1f} GiB" for one in (here, there)]
-        found.append(f"{sizes[0]} of memory here, {sizes[1]} there")
+        found.append(f"{sizes[0]} of memory here, {sizes[1]} of memory there")
     return found
 
 

@@ -63,7 +63,7 @@ class Made:
     def write(self, folder: Path, seed: int = 7) -> Path:
         """Write it and return the folder."""
         folder.mkdir(exist_ok=True)
-        end = max(phase.until or 0.0 for phase in self.phases)
+        end = max((phase.until or 0.0 for phase in self.phases), default=0.0)
         write_run(
             folder,
             Run(
