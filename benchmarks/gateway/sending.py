@@ -155,6 +155,28 @@ class Load(ABC):
             talker.on_taken = lambda _: None
         return result, await self.settle()
 
+    async def exhaust(
+        self, count: int, used: Callable[[], float], *, under_way: int
+    ) -> tuple[Turn, Times]:
+        """Each sends so many, and keeps so many of them under way: all of them, and their cost
+        from the first to when everybody has heard the last. Raises Incorrect."""
+        left = dict.fromkeys(self.everyone, count)
+
+        def again(talker: Speaking) -> None:
+            if left[talker]:
+                left[talker] -= 1
+                talker.send(time.perf_counter())
+
+        began, before, cost = Moment.now(), self.acknowledged, used()
+        for talker in self.everyone:
+            talker.on_taken = again
+            for _ in range(under_way):
+                again(talker)
+        times = await self.settle()
+        after, cost, ended = self.acknowledged, used() - cost, Moment.now()
+        shares = ended.share_since(began), ended.idle_since(began)
+        return Turn(after - before, ended.wall - began.wall, cost, *shares), times
+
     async def offer(
         self, rate: float, used: Callable[[], float], seconds: float
     ) -> tuple[Turn, Times]:

@@ -15,12 +15,12 @@ from uuid import uuid4
 import msgspec
 
 from benchmarks.figures import Incorrect
-from benchmarks.gateway.connection import TIMEOUT, Closed
+from benchmarks.gateway.connection import Closed
 from benchmarks.gateway.sending import Load, Sending, Times, next_text
 from benchmarks.peers.homeserver import Guest
 from dev.ports import LOOPBACK
 
-_LOOK = 0.02
+_PATIENCE, _LOOK = 90.0, 0.02
 _MESSAGE, _NEXT = b'"m.room.message"', b'"next_batch":"'
 _FILTER = {
     "presence": {"types": []},
@@ -28,6 +28,10 @@ _FILTER = {
     "room": {"timeline": {"limit": 200}, "state": {"lazy_load_members": True}},
 }
 """As Element asks, but for a longer timeline: nothing is left out that was not read yet."""
+
+
+Heard = tuple[float, dict[str, Any]]
+"""When it was heard (perf_counter), and the event."""
 
 
 class Exchange(asyncio.Protocol):
@@ -95,7 +99,7 @@ class Writer:
     """A member of one room. `taken` counts acknowledgements, `heard_messages` what it heard."""
 
     def __init__(self, guest: Guest, room: str) -> None:
-        self._guest, self._room = guest, quote(room)
+        self._guest, self._room = guest, room
         self.said = self.taken = self.heard_messages = 0
         self.heard: list[tuple[float, bytes]] = []
         self.on_taken: Callable[[Writer], None] = lambda _: None
@@ -127,7 +131,7 @@ class Writer:
         exchange = self._idle.pop()
         self._sent[exchange] = message
         body = msgspec.json.encode({"msgtype": "m.text", "body": message.text})
-        path = f"/_matrix/client/v3/rooms/{self._room}/send/m.room.message/{message.id}"
+        path = f"/_matrix/client/v3/rooms/{quote(self._room)}/send/m.room.message/{message.id}"
         exchange.write(self._request("PUT", path.encode(), body))
 
     def _request(self, method: str, path: bytes, body: bytes = b"") -> bytes:
@@ -171,11 +175,11 @@ class Writer:
         for at, message, body in answers:
             yield msgspec.json.decode(body)["event_id"], message, at - message.intended
 
-    def events(self, room: str) -> Iterator[tuple[float, dict[str, Any]]]:
+    def events(self) -> Iterator[Heard]:
         """Take the messages that it heard. Raises Incorrect where some were left out."""
         heard, self.heard = self.heard, []
         for at, body in heard:
-            timeline = msgspec.json.decode(body)["rooms"]["join"][room]["timeline"]
+            timeline = msgspec.json.decode(body)["rooms"]["join"][self._room]["timeline"]
             if timeline["limited"]:
                 raise Incorrect("Synapse left out what was said before")
             for event in timeline["events"]:
@@ -183,46 +187,56 @@ class Writer:
 
 
 class Visitors(Load):
-    """All who are in the room of Synapse."""
+    """All who are in rooms of Synapse."""
 
     def __init__(self) -> None:
+        self.rooms: list[list[Writer]] = []
         self.everyone: list[Writer] = []
-        self._room = ""
 
     async def seat(self, room: str, guests: Sequence[Guest], sends_at_once: int) -> None:
-        """Let them follow the room."""
-        self._room = room
-        for guest in guests:
-            writer = Writer(guest, room)
+        """Let these, who are in the room, follow it."""
+        writers = [Writer(guest, room) for guest in guests]
+        for writer in writers:
             await writer.enter(sends_at_once)
-            self.everyone.append(writer)
+        self.rooms.append(writers)
+        self.everyone += writers
 
     async def settle(self) -> Times:
-        """As `Crowd.settle`. Raises Incorrect."""
-        async with asyncio.timeout(TIMEOUT):
+        """As `Crowd.settle`: all of a room heard the same in the same order. What one writer
+        sends at once comes by several connections, and so in any order. Raises Incorrect."""
+        async with asyncio.timeout(_PATIENCE):
             while not self._is_quiet():
                 await asyncio.sleep(_LOOK)
         times = Times()
-        sent: dict[str, Sending] = {}
-        for writer in self.everyone:
-            for event_id, message, seconds in writer.acknowledged():
-                sent[event_id] = message
-                times.acknowledged.append(seconds)
-        heard = [list(writer.events(self._room)) for writer in self.everyone]
-        orders = [[event["event_id"] for _, event in one] for one in heard]
-        if any(order != orders[-1] for order in orders):
-            raise Incorrect("members of one room heard different things")
-        if sorted(orders[-1]) != sorted(sent):
-            raise Incorrect(f"{len(sent)} were sent, {len(orders[-1])} heard, or others")
-        for at, event in heard[-1]:
-            said = sent[event["event_id"]]
-            if event["content"]["body"] != said.text:
-                raise Incorrect("another text than was sent")
-            times.delivered.append(at - said.intended)
+        for writers in self.rooms:
+            sent = {}
+            for writer in writers:
+                for event_id, message, seconds in writer.acknowledged():
+                    sent[event_id] = message
+                    times.acknowledged.append(seconds)
+            times.delivered += _compare(sent, [list(writer.events()) for writer in writers])
         return times
 
     def _is_quiet(self) -> bool:
         if trouble := next((one.trouble for one in self.everyone if one.trouble), None):
             raise trouble
-        said = sum(one.said for one in self.everyone)
-        return all(one.taken == one.said and one.heard_messages >= said for one in self.everyone)
+        for writers in self.rooms:
+            said = sum(one.said for one in writers)
+            if any(one.taken < one.said or one.heard_messages < said for one in writers):
+                return False
+        return True
+
+
+def _compare(sent: dict[str, Sending], heard: Sequence[list[Heard]]) -> Iterator[float]:
+    """What each of a room heard, against what was sent; the last one's seconds."""
+    witness = heard[-1]
+    order = [event["event_id"] for _, event in witness]
+    if any([event["event_id"] for _, event in one] != order for one in heard):
+        raise Incorrect("members of one room heard different things")
+    if len(order) != len(sent) or {*order} != {*sent}:
+        raise Incorrect(f"{len(sent)} were sent, {len(order)} heard")
+    for at, event in witness:
+        message = sent[event["event_id"]]
+        if event["content"]["body"] != message.text:
+            raise Incorrect("another text than was sent")
+        yield at - message.intended
