@@ -165,6 +165,8 @@ class Action(StrEnum):
     # officers
     TRAIL_READ = "trail:read"
     """The trail was looked at."""
+    TRAIL_FED = "trail:fed"
+    """Entries of the trail were handed to a SIEM; the entry says which."""
     NAMES_READ = "names:read"
     """An officer saw the names of conversations that they are not in."""
     EXPORT_REQUESTED = "export:requested"
@@ -216,6 +218,7 @@ class Action(StrEnum):
 DISCLOSURES = frozenset(
     {
         Action.TRAIL_READ,
+        Action.TRAIL_FED,
         Action.NAMES_READ,
         Action.MESSAGE_DISCLOSED,
         Action.CONVERSATION_OPENED,

@@ -64,6 +64,7 @@ _BY_ACTION: Mapping[Action, tuple[Cause, ...]] = {
     Action.INVITATION_REFUSED: (Cause.ANYBODY,),
     Action.SESSION_ENDED: (Cause.MEMBER, Cause.ADMINISTRATOR, Cause.SYSTEM),
     Action.DATA_KEY_CREATED: (Cause.SYSTEM,),
+    Action.TRAIL_FED: (Cause.SYSTEM, Cause.OPERATOR),
     Action.MESSAGE_DISCLOSED: (Cause.OFFICER,),
     Action.CONVERSATION_OPENED: (Cause.OFFICER,),
     Action.SEARCH_PERFORMED: (Cause.OFFICER,),

@@ -270,6 +270,24 @@ class Anchor(models.Model):
         return f"anchor {self.name} of {self.organization_id}"
 
 
+class Feed(models.Model):
+    """How far a receiver of the log (a SIEM) has got with one organization's."""
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=64)
+    organization_id = models.UUIDField()
+    next_index = models.BigIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["name", "organization_id"], name="audit_feed_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"feed {self.name} of {self.organization_id}"
+
+
 class Cosignature(models.Model):
     """A checkpoint that a witness signed too: `note` carries the log's and the witness's line."""
 

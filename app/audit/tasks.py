@@ -5,12 +5,15 @@ from uuid import UUID
 
 import structlog
 from celery import shared_task
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from app.audit.access import organizations, unverified_since
 from app.audit.actions import Action
 from app.audit.anchoring import bring, claim_due
+from app.audit.collector import Collector, CollectorFailed
+from app.audit.feed import Gap, feed
 from app.audit.receipt_check import Told, check
 from app.audit.services import INSTALLATION, SYSTEM, Record, Target, record_many
 from app.audit.verification import remember, verify_everywhere
@@ -48,6 +51,22 @@ def anchor_due() -> None:
 def anchor(anchor_id: int) -> None:
     """Bring a log's last checkpoint to one anchor."""
     bring(anchor_id)
+
+
+@shared_task(name="audit.feed_siem")
+def feed_siem() -> None:
+    """Every minute: what was sealed since goes to the SIEM, if one is set up."""
+    if not settings.SIEM_URL:
+        return
+    collector = Collector(settings.SIEM_URL, settings.SIEM_AUTHORIZATION)
+    for organization in organizations():
+        try:
+            feed("siem", organization, collector)
+        except CollectorFailed as error:
+            log.warning("siem_unreachable", reason=str(error))
+            return
+        except Gap as error:
+            log.critical("log_has_a_gap", organization=str(organization), reason=str(error))
 
 
 @shared_task(name="audit.check_receipts")

@@ -8,6 +8,7 @@ from csp.constants import NONE, SELF
 
 from app.settings.env import (
     bucket_urls,
+    collector_url,
     database_role,
     env,
     ice_urls,
@@ -136,6 +137,9 @@ if ANCHOR_MAIL:
     EMAIL_USE_SSL, EMAIL_USE_TLS = _MAIL.get("USE_SSL"), _MAIL.get("USE_TLS")
     EMAIL_TIMEOUT = 15  # seconds
     DEFAULT_FROM_EMAIL = env.required("MAIL_FROM", str, why="the address that our mail comes from")
+# Where each log goes in OCSF, as lines of JSON; and the header that says who sends it.
+SIEM_URL = env.optional("SIEM_URL", collector_url, default="")
+SIEM_AUTHORIZATION = env.optional("SIEM_AUTHORIZATION", str, default="")
 # Where a receipt of each entry is told: a line of JSON with its leaf hash. stdout, stderr, off.
 RECEIPTS = env.optional("RECEIPTS", receipts_stream, default="stdout")
 # Where a process answers Prometheus: the first free port of these. docs/operations.md.
@@ -333,6 +337,7 @@ CELERY_BEAT_SCHEDULE = {
     "beat-of-the-trail": {"task": "audit.heartbeat", "schedule": 3600},
     "verify-the-trail": {"task": "audit.verify_due", "schedule": 60},
     "reconcile": {"task": "compliance.reconcile", "schedule": 86400},
+    "feed-the-siem": {"task": "audit.feed_siem", "schedule": 60, "options": {"expires": 60}},
     "anchor-the-trail": {"task": "audit.anchor_due", "schedule": 60},
     "resume-exports": {"task": "compliance.resume_exports", "schedule": 60},
     "resume-erasures": {"task": "compliance.resume_erasures", "schedule": 60},

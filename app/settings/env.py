@@ -305,6 +305,15 @@ def listening(value: str) -> tuple[str, range] | None:
     return host.strip("[]"), found
 
 
+def collector_url(value: str) -> str:
+    """`https://…`; `http://` on this machine alone."""
+    parts = urlsplit(value)
+    near = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not parts.hostname or (parts.scheme != "https" and not (near and parts.scheme == "http")):
+        raise ValueError("not encrypted")
+    return value
+
+
 def natural(value: str) -> int:
     """A whole number, 0 or above."""
     number = int(value)

@@ -96,6 +96,7 @@ _WORDS = {
     Action.CALL_HANDED_OVER: "caused a call's media to go another way",
     Action.CALL_SHARED: "began or ended sharing in a call",
     Action.TRAIL_READ: "looked at the trail",
+    Action.TRAIL_FED: "handed entries of the trail to a SIEM",
     Action.NAMES_READ: "saw conversation names",
     Action.EXPORT_REQUESTED: "asked for an export",
     Action.EXPORT_APPROVED: "approved an export",

@@ -90,6 +90,7 @@ JOBS: dict[str, set[str]] = {
     "audit.heartbeat": {"log:heartbeat"},
     "audit.verify_due": {"log:verified", "log:verification_failed"},
     "audit.anchor": {"log:anchored", "log:anchor_failed"},
+    "audit.feed_siem": {"trail:fed"},
     "chat.tidy_attachments": {"attachment:deleted"},
     "compliance.build_export": {"export:built", "export:failed"},
     "compliance.resume_exports": {"export:failed"},
@@ -103,6 +104,7 @@ COMMANDS: dict[str, set[str]] = {
     "audit_verify": {"log:verified", "log:verification_failed"},
     "keys": {"data_key:rewrapped", "data_key:rotated", "data_key:destroyed"},
     "reconcile": {"content:verified", "content:verification_failed"},
+    "siem_feed": {"trail:fed"},
     "seed_demo": {"organization:created", "user:created", "message:sent"},
 }
 
