@@ -8,7 +8,7 @@ export PORT
 # A supervisor whose `make` was killed stops in good order (util-linux; else it stays).
 FOLLOW := $(shell command -v setpriv >/dev/null && echo setpriv --pdeathsig TERM)
 
-.PHONY: run test lint check format bench-evidence bench-gateway loadtest lock compose manage clean environment help
+.PHONY: run test lint check format bench bench-evidence bench-gateway loadtest lock compose manage clean environment help
 .DEFAULT_GOAL := help
 
 help:
@@ -17,9 +17,10 @@ help:
 	@echo "make lint     format, lint, types, import contracts, migrations, protocol schema"
 	@echo "make check    lint, then test: the gate"
 	@echo "make format   let ruff put the format right"
+	@echo "make bench [part=synapse]        Parley beside Synapse, ejabberd, prosody, PeerJS and ws"
 	@echo "make bench-evidence [part=log]   measure what docs/performance.md promises"
 	@echo "make loadtest PROFILE=smoke      load all of Parley, here or at TARGET=https://… (docs/loadtests.md)"
-	@echo "make bench-gateway [part=relay]  the same of sockets, beside ws and PeerJS (node, npm)"
+	@echo "make bench-gateway [part=relay]  the same of sockets, beside those peers"
 	@echo "make manage do='audit_verify'   a command of manage.py, beside a running Parley"
 	@echo "make compose  all of Parley in containers, on a machine with Docker"
 	@echo "make lock     resolve the requirements again and lock them with their hashes"
@@ -42,6 +43,9 @@ check: environment
 
 format: environment
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench: environment
+	@exec $(BIN)/python -m benchmarks.peers $(part) $(args)
 
 bench-evidence: environment
 	@exec $(BIN)/python -m benchmarks $(part) $(args)

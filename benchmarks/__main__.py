@@ -15,7 +15,14 @@ PARTS = ("fields", "writers", "log", "search", "export")
 
 
 def main() -> int:
-    return run("evidence", "benchmarks", PARTS, __doc__, dict)
+    return run(
+        "make bench-evidence",
+        "evidence",
+        package="benchmarks",
+        parts=PARTS,
+        about=__doc__,
+        conditions=dict,
+    )
 
 
 if __name__ == "__main__":

@@ -19,16 +19,25 @@ _QUICK = 0.2
 Conditions = Callable[[], dict[str, object]]
 
 
-def run(name: str, package: str, parts: Sequence[str], about: str, conditions: Conditions) -> int:
+def run(
+    command: str,
+    kept: str,
+    *,
+    package: str,
+    parts: Sequence[str],
+    about: str,
+    conditions: Conditions,
+) -> int:
     """Measure what the command line asks for; return the exit code.
 
     0: all is there; 1, with --strict alone: a limit was missed or a figure is void; 2: something
     was incorrect; 3: a part could not be measured, since a peer is not to be had.
 
-    Each part is a module of `package` with `measure(scale)`. `conditions`, asked at the end,
-    tells of machine and programs; what it says is printed under the table and kept with it.
+    `command` is how it was called; figures are kept as `kept`. Each part is a module of
+    `package` with `measure(scale)`. `conditions`, asked at the end, tells of machine and
+    programs; what it says is printed under the table and kept with it.
     """
-    parser = argparse.ArgumentParser(prog=f"make bench-{name}", description=about)
+    parser = argparse.ArgumentParser(prog=command, description=about)
     parser.add_argument("part", nargs="*", default=parts, help=f"some of: {', '.join(parts)}")
     parser.add_argument("--strict", action="store_true", help="fail when a limit was missed")
     parser.add_argument("--scale", type=float, default=1.0, help="1: as much as promised")
@@ -66,10 +75,10 @@ def run(name: str, package: str, parts: Sequence[str], about: str, conditions: C
         **conditions(),
     }
     print("\n".join(f"{key}: {value}" for key, value in document.items()))
-    kept = _keep(name, document | {"figures": [figure.document() for figure in figures]})
+    place = _keep(kept, document | {"figures": [figure.document() for figure in figures]})
     missed = [figure for figure in figures if figure.met is False]
     void = [figure for figure in figures if figure.void]
-    print(f"{len(missed)} limits missed, {len(void)} void; kept in {kept}")
+    print(f"{len(missed)} limits missed, {len(void)} void; kept in {place}")
     if incorrect or impossible:
         return 2 if incorrect else 3
     return 1 if (missed or void) and options.strict else 0

@@ -1,5 +1,8 @@
 """What Parley is compared with is fetched once, and what cannot be had is told in a sentence."""
 
+import os
+import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -8,7 +11,10 @@ import pytest
 
 from benchmarks import run
 from benchmarks.figures import Figure
+from benchmarks.gateway.servers import Peer
 from benchmarks.peers import install
+from benchmarks.peers.__main__ import main
+from benchmarks.peers.programs import Program
 from dev.errors import SetupProblem
 
 
@@ -102,8 +108,38 @@ def test_a_part_without_its_peer_is_said_and_the_others_are_measured(
     monkeypatch.setattr(run, "_FOLDER", tmp_path)
     monkeypatch.setattr(run, "import_module", _Parts)
     monkeypatch.setattr("sys.argv", ["make bench"])
-    assert run.run("peers", "parts", ("without", "with"), "", dict) == 3
+    parts = {"package": "parts", "parts": ("without", "with")}
+    assert run.run("make bench", "peers", **parts, about="", conditions=dict) == 3  # type: ignore[arg-type]
     said = capsys.readouterr().out
     assert "NOT MEASURED without: prosody could not be fetched" in said
     assert "sound, times" in said
     assert "prosody could not be fetched" in (tmp_path / "peers.json").read_text()
+
+
+def test_a_part_of_the_peers_that_does_not_exist_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    affinity = os.sched_getaffinity(0)
+    monkeypatch.setattr("sys.argv", ["make bench", "jabber"])
+    try:
+        with pytest.raises(SystemExit):
+            main()
+    finally:
+        os.sched_setaffinity(0, affinity)
+    said = capsys.readouterr().err
+    assert "make bench: error: no such part: jabber; there are synapse, relay, fanout, rest" in said
+
+
+def test_a_peer_that_gets_no_port_says_so_and_is_gone() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = f"import socket; socket.create_server(('127.0.0.1', {port}))"
+
+        def start(_: int, __: Path) -> Program:
+            return Program([sys.executable, "-c", words])
+
+        with (
+            pytest.raises(SetupProblem, match=r"deaf ended at once:(.|\n)*Address already in use"),
+            Peer.running("deaf", start),
+        ):
+            raise AssertionError("it ran")
