@@ -23,7 +23,7 @@ from dev.ports import LOOPBACK, free_port
 from dev.privileges import dying_with_parent
 from dev.processes import PROJECT, ServerProcess
 from loadtests import ledger
-from loadtests.faults import OF_HOUSE, OF_USERS
+from loadtests.faults import LOSES_LEASES, OF_HOUSE, OF_USERS
 from loadtests.house import House
 from loadtests.locustfile import USERS
 from loadtests.orders import Order
@@ -134,7 +134,13 @@ class Conductor:
         if failures := [failure for failure in self._finished.values() if failure]:
             raise CutShort(f"a user could not live: {failures[0]}")
         pages = [ledger.decoded(path.read_bytes()) for path in self.folder.glob("*.ledger.json")]
-        found = ledger.judge(pages)
+        began = self.record.began.timestamp()
+        outages = [
+            (began + fault.since, began + (fault.until or fault.since))
+            for fault in self.record.faults
+            if fault.name == LOSES_LEASES
+        ]
+        found = ledger.judge(pages, outages)
         fields = {name: getattr(found, name) for name in Ledger.__struct_fields__}
         self.write(ledger=Ledger(**fields))
 

@@ -55,3 +55,5 @@ OF_HOUSE: dict[str, Callable[[House], Ending]] = {
 }
 OF_USERS = {"sockets cut": "storm", "a reader slow": "slow"}
 """Done by the users themselves; the message that tells them."""
+LOSES_LEASES = "redis restarted"
+"""After it whoever has a place in a room has it for another lease: docs/decisions/0016."""

@@ -142,8 +142,11 @@ class Verdict(Struct):
             self.examples.append(sentence)
 
 
-def judge(pages: Sequence[Page]) -> Verdict:
-    """Compare what all workers wrote with what they heard."""
+def judge(pages: Sequence[Page], outages: Sequence[tuple[float, float]] = ()) -> Verdict:
+    """Compare what all workers wrote with what they heard.
+
+    In an `outage` (from, until) the leases of voice rooms were lost: they begin anew after it.
+    """
     said = _together(pages)
     verdict = Verdict()
     for senders in said.values():
@@ -151,7 +154,7 @@ def judge(pages: Sequence[Page]) -> Verdict:
     for page in pages:
         for ear in page.ears:
             _judge_ear(ear, said.get(ear.conversation, {}), verdict)
-    _judge_rooms(pages, verdict)
+    _judge_rooms(pages, outages, verdict)
     return verdict
 
 
@@ -209,7 +212,9 @@ def _due(ear: Ear, number: int, offsets: list[int]) -> bool:
     return any(0 < later <= ear.until for later in offsets[number - 1 :])
 
 
-def _judge_rooms(pages: Sequence[Page], verdict: Verdict) -> None:
+def _judge_rooms(
+    pages: Sequence[Page], outages: Sequence[tuple[float, float]], verdict: Verdict
+) -> None:
     stays: dict[str, Stay] = {}
     for page in pages:
         for pid, stay in page.stays.items():
@@ -222,6 +227,9 @@ def _judge_rooms(pages: Sequence[Page], verdict: Verdict) -> None:
     for pid, stay in stays.items():
         # Whose joining was cut off before it was answered is not known here, and soon not there.
         gone = stay.gone if stay.came else stay.first
+        for since, until in outages:
+            if gone and since - GHOST_SECONDS < gone < until:
+                gone = until
         if gone and stay.seen and stay.seen > gone + GHOST_SECONDS:
             verdict.ghosts += 1
             what = "it had gone" if stay.came else "it appeared, and nobody joined as that"

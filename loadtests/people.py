@@ -135,8 +135,15 @@ class Person:
         return None
 
     async def rest(self, method: str, path: str, **more: Any) -> Any:
-        """One request. Raises Answered, OSError, EOFError, TimeoutError."""
-        return await self._http.ask(method, path, token=await self._token(), **more)
+        """One request. Raises Answered, OSError, EOFError, TimeoutError.
+
+        Where an instance is gone the next one is asked, as a load balancer does.
+        """
+        try:
+            return await self._http.ask(method, path, token=await self._token(), **more)
+        except ConnectionRefusedError:
+            self._move()
+            return await self._http.ask(method, path, token=await self._token(), **more)
 
     def client(self, name: str = "load/1") -> Client:
         """A socket of this person's; each attempt goes to the next instance."""
@@ -145,8 +152,14 @@ class Person:
     def close(self) -> None:
         self._http.close()
 
-    async def _ticket(self) -> str:
+    def _move(self) -> None:
+        """From here on, the next instance."""
+        self._http.close()
         self.target = self.crowd.next_target()
+        self._http = Http(self.target, self.crowd.headers)
+
+    async def _ticket(self) -> str:
+        self._move()
         http = Http(self.target, self.crowd.headers)
         try:
             token = await self._token()

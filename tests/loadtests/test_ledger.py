@@ -133,6 +133,16 @@ def test_somebody_seen_in_a_room_too_long_after_going_is_a_ghost() -> None:
     assert counts(judge([ledger.page])) == (0, 0, 0, 1)
 
 
+def test_after_leases_were_lost_they_begin_anew() -> None:
+    ledger = Ledger()
+    ledger.came("pid-1", ROOM, 100.0)
+    ledger.gone("pid-1", 110.0)
+    ledger.seen("pid-1", ROOM, 150.0)
+    assert counts(judge([ledger.page], [(130.0, 131.0)])) == (0, 0, 0, 0)
+    assert counts(judge([ledger.page], [(120.0, 124.0)])) == (0, 0, 0, 1)
+    assert counts(judge([ledger.page], [(140.0, 149.0)])) == (0, 0, 0, 1)
+
+
 def test_somebody_in_a_room_as_whom_nobody_came_is_a_ghost() -> None:
     here, there = Ledger(), Ledger()
     here.seen("pid-1", ROOM, 100.0)
