@@ -21,7 +21,11 @@ function fetched() {
   return new Promise((resolve, reject) => {
     const template = /** @type {HTMLTemplateElement} */ (document.getElementById('sfu-client'));
     const script = /** @type {HTMLScriptElement} */ (document.importNode(template.content, true).querySelector('script'));
-    script.onload = () => resolve(/** @type {any} */ (globalThis).LivekitClient);
+    script.onload = () => {
+      const { LivekitClient: client } = /** @type {any} */ (globalThis);
+      client.setLogLevel('warn'); // it would tell the console each step
+      resolve(client);
+    };
     script.onerror = () => {
       script.remove();
       reject(new Error('The client of the media server could not be loaded.'));

@@ -110,7 +110,9 @@ export class Sfu {
   sources() {
     return this.people.flatMap(({ pid }) => {
       const receiver = this.#publications(pid).find((one) => KIND_OF.get(one.source) === 'sound')?.track?.receiver;
-      return receiver ? [[pid, { stats: () => receiver.getStats(), level: () => loudness(receiver) }]] : [];
+      // Packets from the server need not name their loudness; then it is the server that tells who speaks.
+      const told = () => this.room?.remoteParticipants.get(pid)?.audioLevel ?? 0;
+      return receiver ? [[pid, { stats: () => receiver.getStats(), level: () => Math.max(loudness(receiver), told()) }]] : [];
     });
   }
 
