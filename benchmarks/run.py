@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -53,6 +54,7 @@ def run(
     began, figures, incorrect, impossible = time.monotonic(), [], [], []
     for part in options.part:
         measure: Callable[[float], Iterator[Figure]] = import_module(f"{package}.{part}").measure
+        sys.stderr.write(f"{part}: after {time.monotonic() - began:.0f} s\n")
         try:
             for figure in measure(options.scale):
                 print(line(figure), flush=True)

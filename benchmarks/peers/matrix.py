@@ -20,7 +20,7 @@ from benchmarks.gateway.sending import Load, Sending, Times, next_text
 from benchmarks.peers.homeserver import Guest
 from dev.ports import LOOPBACK
 
-_PATIENCE, _LOOK = 90.0, 0.02
+PATIENCE, _LOOK = 90.0, 0.02
 _MESSAGE, _NEXT = b'"m.room.message"', b'"next_batch":"'
 _FILTER = {
     "presence": {"types": []},
@@ -166,8 +166,17 @@ class Writer:
 
     @property
     def trouble(self) -> Incorrect | None:
-        exchanges = [*self._idle, *self._sent, *([self._polling] if self._polling else [])]
-        return self.failure or next((one.closed for one in exchanges if one.closed), None)
+        """Why there is nothing more to wait for, if so."""
+        return self.failure or next((one.closed for one in self._exchanges if one.closed), None)
+
+    def abort(self) -> None:
+        """Cut all connections."""
+        for exchange in self._exchanges:
+            exchange.abort()
+
+    @property
+    def _exchanges(self) -> list[Exchange]:
+        return [*self._idle, *self._sent, *([self._polling] if self._polling else [])]
 
     def acknowledged(self) -> Iterator[tuple[str, Sending, float]]:
         """Take the acknowledgements: event, message, the seconds that it took."""
@@ -201,12 +210,19 @@ class Visitors(Load):
         self.rooms.append(writers)
         self.everyone += writers
 
+    def abort(self) -> None:
+        """Cut all connections."""
+        for writer in self.everyone:
+            writer.abort()
+
     async def settle(self) -> Times:
         """As `Crowd.settle`: all of a room heard the same in the same order. What one writer
         sends at once comes by several connections, and so in any order. Raises Incorrect."""
-        async with asyncio.timeout(_PATIENCE):
-            while not self._is_quiet():
-                await asyncio.sleep(_LOOK)
+        deadline = time.monotonic() + PATIENCE
+        while missing := self._missing():
+            if time.monotonic() > deadline:
+                raise Incorrect(missing)
+            await asyncio.sleep(_LOOK)
         times = Times()
         for writers in self.rooms:
             sent = {}
@@ -217,14 +233,19 @@ class Visitors(Load):
             times.delivered += _compare(sent, [list(writer.events()) for writer in writers])
         return times
 
-    def _is_quiet(self) -> bool:
+    def _missing(self) -> str:
+        """What has not come yet, in words. Raises Incorrect where nothing more will."""
         if trouble := next((one.trouble for one in self.everyone if one.trouble), None):
             raise trouble
-        for writers in self.rooms:
-            said = sum(one.said for one in writers)
-            if any(one.taken < one.said or one.heard_messages < said for one in writers):
-                return False
-        return True
+        unanswered = sum(one.said - one.taken for one in self.everyone)
+        unheard = sum(
+            max(0, sum(each.said for each in writers) - one.heard_messages)
+            for writers in self.rooms
+            for one in writers
+        )
+        if not (unanswered or unheard):
+            return ""
+        return f"{unanswered} sends not answered, {unheard} not heard after {PATIENCE:.0f} s"
 
 
 def _compare(sent: dict[str, Sending], heard: Sequence[list[Heard]]) -> Iterator[float]:
