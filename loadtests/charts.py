@@ -40,6 +40,23 @@ class TimeAxis:
     def x(self, second: float) -> float:
         return LEFT + INNER_WIDTH * min(max(second / self.end, 0.0), 1.0)
 
+    def ticks(self) -> Sequence[float]:
+        step = next((one for one in TIME_STEPS if self.end / one <= 5), 86400)
+        return [float(step * n) for n in range(int(self.end / step) + 1)]
+
+    def label(self, at: float) -> str:
+        return clock(at)
+
+
+class NumberAxis(TimeAxis):
+    """The same of something else than time, such as members."""
+
+    def ticks(self) -> Sequence[float]:
+        return [tick for tick in linear([self.end]).ticks if tick <= self.end]
+
+    def label(self, at: float) -> str:
+        return number(at)
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -128,7 +145,7 @@ def over_time(
         for name, line in lines.items()
     )
     body = (
-        f"{_phases(axis)}{_horizontal(scale)}{_time_ticks(axis)}{_faults(axis)}{drawn}"
+        f"{_phases(axis)}{_horizontal(scale)}{_ticks(axis)}{_faults(axis)}{drawn}"
         f'<text class="unit" x="2" y="11">{escape(unit)}{", log" if scale.log else ""}</text>'
     )
     head = ["from", *lines]
@@ -258,10 +275,8 @@ def _across(x: float, label: str) -> str:
 TIME_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)
 
 
-def _time_ticks(axis: TimeAxis) -> str:
-    step = next((one for one in TIME_STEPS if axis.end / one <= 5), 86400)
-    ticks = [float(step * n) for n in range(int(axis.end / step) + 1)]
-    return "".join(_across(axis.x(tick), clock(tick)) for tick in ticks)
+def _ticks(axis: TimeAxis) -> str:
+    return "".join(_across(axis.x(tick), axis.label(tick)) for tick in axis.ticks())
 
 
 def _phases(axis: TimeAxis) -> str:
@@ -302,7 +317,7 @@ def _table_rows(
     step = -(-len(axis.starts) // TABLE_ROWS) or 1
     rows = []
     for first in range(0, len(axis.starts), step):
-        row = [clock(axis.starts[first])]
+        row = [axis.label(axis.starts[first])]
         for line in lines:
             values = [value for value in line[first : first + step] if value is not None]
             row.append(number(summed_up(values) if values else None))

@@ -1,6 +1,5 @@
 """From the record of a run to what it comes to (`loadtests.summary`)."""
 
-import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -185,23 +184,33 @@ class _Maker:
 
     def at(self, trial: Trial) -> AtKnee:
         """What was going on during a trial."""
-        window = [(trial.since, trial.until)]
-        during = [s for s in self.samples if trial.since <= s.second <= trial.until]
-        gateways = [
+        rates = {o.name: o.rate for o in self.operations([(trial.since, trial.until)])}
+        gateways = self._during(trial, "gateway")
+        users = [
+            phase.users
+            for phase in self.run.phases
+            if phase.since < trial.until and self._until(phase.until) > trial.since
+        ]
+        idle = [seen[0][1] for seen in self._by_process().values() if seen[0][1].kind == "gateway"]
+        highest = [max(process.rss_bytes for _, process in seen) for seen in gateways]
+        return AtKnee(
+            sends=rates.get("send", 0.0),
+            deliveries=rates.get("delivery", 0.0),
+            users=max(users, default=0),
+            gateways=len(gateways),
+            gateway_cores=round(sum(map(cores_of, gateways)), 4),
+            postgres_cores=round(sum(map(cores_of, self._during(trial, "postgres"))), 4),
+            gateway_mib_idle=round(sum(process.rss_bytes for process in idle) / MIB, 2),
+            gateway_mib=round(sum(highest) / MIB, 2),
+        )
+
+    def _during(self, trial: Trial, kind: str) -> list[Seen]:
+        found = [
             [(at, process) for at, process in seen if trial.since <= at <= trial.until]
             for seen in self._by_process().values()
-            if seen[0][1].kind == "gateway"
+            if seen[0][1].kind == kind
         ]
-        deliveries = [o.rate for o in self.operations(window) if o.name == "delivery"]
-        sockets = [sample.sockets for sample in during if sample.sockets is not None]
-        return AtKnee(
-            deliveries=sum(deliveries),
-            sockets=statistics.fmean(sockets) if sockets else None,
-            gateways=sum(1 for seen in gateways if seen),
-            gateway_cores=sum(cores_of(seen) for seen in gateways),
-            gateway_mib=sum(max((p.rss_bytes for _, p in seen), default=0) for seen in gateways)
-            / MIB,
-        )
+        return [seen for seen in found if seen]
 
     def timeline(self) -> Timeline:
         width = float(max(1, -(-int(self.end) // MOST_BINS)))

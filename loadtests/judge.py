@@ -16,9 +16,10 @@ from msgspec import Meta, Struct
 
 from loadtests.objectives import Latency, Objectives
 from loadtests.summary import Operation, Summary
+from loadtests.usage import LEAST_SECONDS
 
 # What Parley itself runs. A database grows with what is in it.
-OWN = {"gateway", "web", "worker", "sealer"}
+OWN = {"gateway", "web", "worker", "scheduler", "sealer"}
 
 
 class Outcome(IntEnum):
@@ -182,7 +183,7 @@ def _memory(summary: Summary, objectives: Objectives) -> list[Check]:
             "MiB an hour",
             f"Within {process.mib_per_hour_lowest:g} and {process.mib_per_hour_highest:g} (90 %)."
             if process.mib_per_hour is not None
-            else "",
+            else f"The measured phases last less than {LEAST_SECONDS / 60:g} minutes.",
         )
         for process in own
     ]

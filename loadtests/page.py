@@ -7,10 +7,11 @@ from pathlib import Path
 
 from loadtests.charts import TimeAxis, clock, number, over_time, throughput
 from loadtests.comparison import Comparison
-from loadtests.judge import OWN, Outcome, Verdict
-from loadtests.summary import Operation, PhaseFigures, ProcessFigures, Summary
+from loadtests.judge import OWN, Check, Outcome, Verdict
+from loadtests.summary import Lines, Operation, PhaseFigures, ProcessFigures, Summary
 
 STYLE = Path(__file__).with_name("page.css")
+MOST = 5  # charts of operations that are shown at once
 CLASSES = {
     Outcome.PASSED: "passed",
     Outcome.MISSED: "missed",
@@ -141,18 +142,31 @@ def _comparison(comparison: Comparison | None) -> str:
 
 
 def _objectives(verdict: Verdict) -> str:
-    rows = [
-        (
-            escape(check.name),
-            '<span class="yes">kept</span>' if check.met else '<span class="no">missed</span>',
-            f"{number(check.measured)} {escape(check.unit)}",
-            f"{check.bound} {number(check.limit)}",
-            escape(check.remark),
-        )
-        for check in sorted(verdict.checks, key=lambda check: check.met)
-    ]
+    missed = [_check(check) for check in verdict.checks if not check.met]
+    kept = [_check(check) for check in verdict.checks if check.met]
     head = ("objective", "", "measured", "limit", "")
-    return _section("Objectives", _table("Objectives", head, rows, "words"))
+    return _section(
+        "Objectives",
+        _table("Missed", head, missed, "words") if missed else "",
+        _details(f"{len(kept)} kept", _table("Kept", head, kept, "words"), opened=not missed),
+    )
+
+
+def _check(check: Check) -> Sequence[str]:
+    return (
+        escape(check.name),
+        '<span class="yes">kept</span>' if check.met else '<span class="no">missed</span>',
+        f"{number(check.measured)} {escape(check.unit)}",
+        f"{check.bound} {number(check.limit)}",
+        escape(check.remark),
+    )
+
+
+def _details(summary: str, content: str, *, opened: bool = False) -> str:
+    return (
+        f"<details{' open' if opened else ''}><summary>{escape(summary)}</summary>"
+        f"{content}</details>"
+    )
 
 
 def _errors(operation: Operation) -> str:
@@ -163,7 +177,7 @@ def _errors(operation: Operation) -> str:
 
 def _operations(summary: Summary) -> str:
     rows = []
-    for one in summary.operations:
+    for one in _ordered(summary):
         latency = one.latency_ms
         found = (
             [latency.p50, latency.p90, latency.p99, latency.p999, latency.highest]
@@ -182,6 +196,13 @@ def _operations(summary: Summary) -> str:
     return _section("What was done", table, note)
 
 
+def _ordered(summary: Summary) -> list[Operation]:
+    """The leading one, then what was done most."""
+    return sorted(
+        summary.operations, key=lambda one: (one.name != summary.leading, -one.done, one.name)
+    )
+
+
 def _axis(summary: Summary) -> TimeAxis:
     line = summary.timeline
     return TimeAxis(line.starts, line.width, summary.phases, summary.faults)
@@ -192,25 +213,31 @@ def _charts(*figures: str) -> str:
 
 
 def _latency(summary: Summary) -> str:
-    axis, timeline = _axis(summary), summary.timeline
-    rates = {name: lines.rate for name, lines in timeline.operations.items()}
-    figures = [
-        over_time(
-            f"{name}: latency",
-            "ms",
-            axis,
-            {"p50": lines.p50, "p99": lines.p99, "p99.9": lines.p999},
-            log=True,
-        )
-        for name, lines in timeline.operations.items()
-        if any(value is not None for value in lines.p50)
-    ]
-    mean = statistics.fmean
-    figures.append(over_time("Done, a second", "a second", axis, rates, summed_up=mean))
+    axis, timeline, mean = _axis(summary), summary.timeline, statistics.fmean
+    names = [one.name for one in _ordered(summary) if one.name in timeline.operations]
+    rates: dict[str, list[float]] = {name: timeline.operations[name].rate for name in names[:MOST]}
+    if names[MOST:]:
+        rest = (timeline.operations[name].rate for name in names[MOST:])
+        rates["all others"] = [sum(values) for values in zip(*rest, strict=True)]
+    figures = [over_time("Done, a second", "a second", axis, rates, summed_up=mean)]
     if any(timeline.errors):
         errors = {"refused or failed": timeline.errors}
         figures.append(over_time("Refused or failed", "a second", axis, errors, summed_up=mean))
-    return _section("Over time", _faults(summary), _charts(*figures))
+    latencies = [_latency_of(name, timeline.operations[name], axis) for name in names]
+    others = _charts(*latencies[MOST:])
+    return _section(
+        "Over time",
+        _faults(summary),
+        _charts(*figures, *latencies[:MOST]),
+        _details(f"{len(latencies) - MOST} more operations", others) if others else "",
+    )
+
+
+def _latency_of(name: str, lines: Lines, axis: TimeAxis) -> str:
+    if all(value is None for value in lines.p50):
+        return ""
+    found = {"p50": lines.p50, "p99": lines.p99, "p99.9": lines.p999}
+    return over_time(f"{name}: latency", "ms", axis, found, log=True)
 
 
 def _faults(summary: Summary) -> str:

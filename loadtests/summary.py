@@ -107,12 +107,16 @@ class Point(_Part, frozen=True, kw_only=True):
 
 
 class AtKnee(_Part, frozen=True, kw_only=True):
-    """What was going on while the knee's rate was held, for the capacity model."""
+    """What was going on while the knee's rate was held, for the capacity model: rates a second,
+    all gateways together; their memory before anybody came and at its highest."""
 
+    sends: float
     deliveries: float
-    sockets: float | None
+    users: int
     gateways: int
     gateway_cores: float
+    postgres_cores: float
+    gateway_mib_idle: float
     gateway_mib: float
 
 

@@ -11,6 +11,7 @@ from loadtests.slope import slope
 from loadtests.summary import ProcessFigures, Usage
 
 MIB = 1 << 20
+LEAST_SECONDS = 240.0  # a shorter slope would say what the first minute did to memory
 Windows = list[tuple[float, float]]
 Seen = list[tuple[float, Process]]
 Reading = Callable[[Resources], float | None]
@@ -34,7 +35,8 @@ def process_figures(name: str, seen: Seen, windows: Windows) -> ProcessFigures:
     """Return what one process used; its slope within the windows."""
     first, last = seen[0], seen[-1]
     growth = [(at / 3600, process.rss_bytes / MIB) for at, process in seen if within(at, windows)]
-    grown = slope(growth)
+    long_enough = growth and growth[-1][0] - growth[0][0] >= LEAST_SECONDS / 3600
+    grown = slope(growth) if long_enough else None
     return ProcessFigures(
         name=name,
         kind=last[1].kind,
