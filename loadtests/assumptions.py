@@ -1,5 +1,6 @@
 """Reads `capacity.toml`: what the capacity model takes for granted, closed and with bounds."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,6 +107,12 @@ def load(path: Path = FILE, changes: Sequence[str] = ()) -> Assumptions:
         raise BadCapacity(f"{path} cannot be read: {error.strerror}.") from None
     except msgspec.MsgspecError as error:
         raise BadCapacity(f"{path}: {str(error).replace('$.', '')}.") from None
+
+
+def remarks(path: Path = FILE) -> dict[str, str]:
+    """Return what the file says beside each number: its unit and what it means."""
+    found = re.findall(r"^(\w+) = \S+ +# (.+)$", path.read_text(), re.MULTILINE)
+    return dict(found)
 
 
 def _change(document: dict[str, Any], change: str) -> None:

@@ -5,9 +5,9 @@ from html import escape
 
 import msgspec
 
-from loadtests.assumptions import Assumptions, BadCapacity
+from loadtests.assumptions import Assumptions, BadCapacity, remarks
 from loadtests.charts import NumberAxis, number, over_time
-from loadtests.page import STYLE
+from loadtests.page import STYLE, html_table
 from loadtests.plan import Measured, Plan, plan
 from loadtests.summary import Summary
 
@@ -23,7 +23,7 @@ def table(made: Plan, found: Measured, assumptions: Assumptions, summary: Summar
     lines += [f"  ! {warning}" for warning in made.warnings]
     lines += ["", "Measured", *(f"  {source}" for source in found.sources)]
     lines += ["", "Assumed (capacity.toml)"]
-    lines += [f"  {name:<44}{value}" for name, value in _assumed(assumptions)]
+    lines += [f"  {name:<18}{value:>8}  {said}" for name, value, said in _assumed(assumptions)]
     lines += ["", f"Prices of {assumptions.prices.as_of}, us-central1:"]
     lines += [f"  {source}" for source in assumptions.prices.sources]
     return "\n".join(lines)
@@ -41,7 +41,7 @@ def page(made: Plan, found: Measured, assumptions: Assumptions, summary: Summary
         f"<h2>What it takes</h2>{_facts(_rows(made, found))}"
         f"<h2>A month, in US dollars</h2>{_facts(_costs(made))}"
         f"<h2>Measured</h2><ul>{_items(found.sources)}</ul>"
-        f"<h2>Assumed</h2>{_facts(_assumed(assumptions))}"
+        f"<h2>Assumed</h2>{_guessed(assumptions)}"
         f"<h2>Prices</h2><p>Of {escape(assumptions.prices.as_of)}, us-central1, without free "
         "tiers, discounts and taxes; without keys, logs, backups, coturn and LiveKit. Look them up "
         f"before you rely on them.</p><ul>{_items(assumptions.prices.sources)}</ul>"
@@ -80,10 +80,11 @@ def _database(made: Plan) -> str:
     return f"{size.vcpu} vCPU, {size.gib:g} GiB, takes {size.connections} connections"
 
 
-def _assumed(assumptions: Assumptions) -> Iterator[tuple[str, str]]:
-    for table_ in (assumptions.people, assumptions.deployment):
-        for name, value in msgspec.structs.asdict(table_).items():
-            yield name, f"{value:g}"
+def _assumed(assumptions: Assumptions) -> Iterator[tuple[str, str, str]]:
+    said = remarks()
+    for part in (assumptions.people, assumptions.deployment):
+        for name, value in msgspec.structs.asdict(part).items():
+            yield name, f"{value:g}", said.get(name, "")
 
 
 def _costs(made: Plan) -> Iterator[tuple[str, str]]:
@@ -142,6 +143,11 @@ def _plans(members: list[int], found: Measured, assumptions: Assumptions) -> Ite
             yield plan(count, found, assumptions)
         except BadCapacity:
             return  # more than the model goes up to
+
+
+def _guessed(assumptions: Assumptions) -> str:
+    rows = [[escape(cell) for cell in row] for row in _assumed(assumptions)]
+    return html_table("Assumed", ("name", "value", "what it is"), rows, "words")
 
 
 def _facts(rows: Iterator[tuple[str, str]]) -> str:

@@ -268,7 +268,7 @@ def _horizontal(scale: Scale) -> str:
 
 
 def _across(x: float, label: str) -> str:
-    within = min(x, WIDTH - LETTER * len(label) / 2)
+    within = min(x, WIDTH - 3 - LETTER * len(label) / 2)
     return f'<text x="{within:.1f}" y="{HEIGHT - 9}" text-anchor="middle">{escape(label)}</text>'
 
 

@@ -53,8 +53,10 @@ def _section(title: str, *parts: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{content}</section>" if content else ""
 
 
-def _table(name: str, head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
-    """Cells are HTML already; the head is not."""
+def html_table(
+    name: str, head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = ""
+) -> str:
+    """Return a table that scrolls on a phone. Cells are HTML already; the head is not."""
     cells = "".join(f'<th scope="col">{escape(one)}</th>' for one in head)
     body = "".join("<tr>" + "".join(f"<td>{one}</td>" for one in row) + "</tr>" for row in rows)
     return (
@@ -131,7 +133,7 @@ def _comparison(comparison: Comparison | None) -> str:
         f'<p class="soft">Of {comparison.began:%Y-%m-%d %H:%M} UTC: {escape(versions)}.'
         f"{escape(remark)}</p>",
         _list(comparison.sentences),
-        _table(
+        html_table(
             "Beside the baseline",
             ("figure", "now", "baseline", "ratio", "over the run", ""),
             rows,
@@ -147,8 +149,8 @@ def _objectives(verdict: Verdict) -> str:
     head = ("objective", "", "measured", "limit", "")
     return _section(
         "Objectives",
-        _table("Missed", head, missed, "words") if missed else "",
-        _details(f"{len(kept)} kept", _table("Kept", head, kept, "words"), opened=not missed),
+        html_table("Missed", head, missed, "words") if missed else "",
+        _details(f"{len(kept)} kept", html_table("Kept", head, kept, "words"), opened=not missed),
     )
 
 
@@ -188,7 +190,7 @@ def _operations(summary: Summary) -> str:
         latencies = [number(value) for value in found]
         rows.append([escape(one.name), *counts, number(one.rate), *latencies, _errors(one)])
     head = "operation|intended|begun|done|a second|p50, ms|p90|p99|p99.9|highest|refused, failed"
-    table = _table("What was done", head.split("|"), rows, "words")
+    table = html_table("What was done", head.split("|"), rows, "words")
     measured = [phase.name for phase in summary.phases if phase.measured]
     note = ""
     if len(measured) < len(summary.phases):
@@ -293,7 +295,7 @@ def _knee_words(summary: Summary) -> str:
         for trial in summary.trials
     ]
     head = ("from", "", summary.rate_unit, "p99, ms", "why not")
-    return f"<p>{escape(words)}</p>" + _table("Trials", head, rows, "words")
+    return f"<p>{escape(words)}</p>" + html_table("Trials", head, rows, "words")
 
 
 def _usage(summary: Summary) -> str:
@@ -316,7 +318,7 @@ def _usage(summary: Summary) -> str:
         ]
     head = ("process", "CPU, s", "cores", "memory, MiB", "files", "MiB an hour", "within (90 %)")
     rows = [_process(one) for one in summary.processes]
-    return _section("Processes", _charts(*figures), _table("Processes", head, rows))
+    return _section("Processes", _charts(*figures), html_table("Processes", head, rows))
 
 
 def _process(one: ProcessFigures) -> Sequence[str]:
@@ -348,7 +350,7 @@ def _phases(summary: Summary) -> str:
     lead = summary.leading
     head = ["phase", "from", "to", "users", "intended a second", f"{lead} a second"]
     head += [f"{lead} p50, ms", "p99", "generator's lag p99, ms"]
-    return _section("Phases", _table("Phases", head, rows)) if rows else ""
+    return _section("Phases", html_table("Phases", head, rows)) if rows else ""
 
 
 def _phase(phase: PhaseFigures, leading: str) -> Sequence[str]:
@@ -376,7 +378,7 @@ def _ledger(summary: Summary) -> str:
     return _section(
         "The ledger",
         "<p>Each message carried its sender, number and time; each listener counted what came.</p>",
-        _table("The ledger", names, [counts]),
+        html_table("The ledger", names, [counts]),
         _list(ledger.examples) if ledger.examples else "",
     )
 

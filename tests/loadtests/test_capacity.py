@@ -7,7 +7,7 @@ import pytest
 
 from app.realtime.lanes import Lane, connections_needed
 from loadtests import capacity
-from loadtests.assumptions import FILE, Assumptions, BadCapacity, load
+from loadtests.assumptions import FILE, Assumptions, BadCapacity, load, remarks
 from loadtests.plan import Measured, Plan, measured, plan
 from loadtests.record import Ledger
 from loadtests.summary import AtKnee
@@ -181,6 +181,14 @@ def test_without_a_knee_nothing_is_told(at_knee: AtKnee | None) -> None:
 # From the command line
 
 
+def test_each_assumption_is_explained() -> None:
+    numbers = {
+        *msgspec.structs.asdict(load().people),
+        *msgspec.structs.asdict(load().deployment),
+    }
+    assert numbers - set(remarks()) == set()
+
+
 def test_a_table_a_page_and_json_are_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,7 +198,7 @@ def test_a_table_a_page_and_json_are_made(
     told = capsys.readouterr().out
     assert "5,000 members" in told
     assert "knee: 180 deliveries a second of 1 gateways" in told
-    assert "online                                      0.5" in told
+    assert "online                 0.5  share that has Parley open" in told
     html = (tmp_path / "capacity.html").read_text()
     assert html.count("<figure>") == 3
     for asked in ("<script", "<link", "<img", "src=", "url("):
