@@ -112,6 +112,7 @@ class Session:
                 await self._publisher.setRemoteDescription(_description(offer))
                 await self._publisher.setLocalDescription(await self._publisher.createAnswer())
                 self.send({"answer": _message(self._publisher, offer.get("id", 0))})
+                self._forget_ended()
             case {"answer": answer}:
                 if self._answer and not self._answer.done():
                     self._answer.set_result(answer)
@@ -145,6 +146,23 @@ class Session:
         info = {"sid": sid, **given, "mime_type": _CODECS[kind]}
         self.publications[sid] = self._cids[wanted["cid"]] = Publication(info, kind)
         self.send({"track_published": {"cid": wanted["cid"], "track": info}})
+
+    def _forget_ended(self) -> None:
+        """What is not sent any more; nobody takes it back in so many words."""
+        sending = {
+            one.receiver
+            for one in self._publisher.getTransceivers()
+            if one.currentDirection == "recvonly"
+        }
+        ended = [
+            sid
+            for sid, one in self.publications.items()
+            if one.receiver is not None and one.receiver not in sending
+        ]
+        for sid in ended:
+            del self.publications[sid]
+        if ended:
+            self.room.tell(self)
 
     def _arrived(self, track: MediaStreamTrack) -> None:
         """Its `cid` should be its name in the description; else it is the first of its kind that
