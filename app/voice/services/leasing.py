@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import DatabaseError, transaction
 
+from app import metrics
 from app.accounts.access import live_sessions
 from app.audit.context import SYSTEM, Origin, acting_from
 from app.errors import DomainError, StaleGeneration
@@ -63,6 +64,7 @@ def sweep() -> None:
             turn = leases.turn()
             if turn is Turn.NOT_YET:
                 return
+            metrics.VOICE_SWEEPS.add()
             reading = leases.read()
         except Away:
             # Nobody's lease can be judged; who is no member any more leaves all the same.

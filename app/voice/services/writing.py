@@ -3,12 +3,15 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from msgspec import Struct
 
+from app import metrics
 from app.audit.actions import Action
 from app.audit.leaves import timestamp
 from app.audit.services import Record, record_many
@@ -130,6 +133,7 @@ class Writer:
         outcome = entries.outcome(reason, by, self._connections(place.pid))
         self._record(act, Action.CALL_LEFT, place, parameters=outcome)
         following.tidy_afterwards(self._call(place.conversation))
+        transaction.on_commit(partial(metrics.VOICE_LEAVES.add, reason), robust=True)
 
     def _hand_over(self, act: Act, change: rooms.HandedOver) -> bool:
         """Note where media goes from now on; False where it goes there already."""
