@@ -1,7 +1,7 @@
 /** The truth about the call: what is missing now, what everyone must know, and why one is out of it. */
 
 import { Icon, html, useApp, useEffect, useState } from '../html.js';
-import { NOTICES, endWords, troubleWords } from './words.js';
+import { AT_SERVER, NOTICES, endWords, troubleWords } from './words.js';
 
 const PATIENCE_MS = 1_500;
 
@@ -52,5 +52,5 @@ export function CallNotices({ conversation }) {
   if (calls.room.place.value?.conversation !== conversation) return null;
   const told = new Set(session.store.conversations.value.get(conversation)?.notices?.map((/** @type {any} */ one) => one.kind) ?? []);
   const notice = calls.view(conversation)?.notice ?? [];
-  return html`${notice.filter((kind) => !told.has(/** @type {any} */ (kind)) && NOTICES[kind]).map((kind) => html`<p class="conversation-notice" key=${kind}>${NOTICES[kind]}</p>`)}`;
+  return html`${calls.room.atServer.value && html`<p class="conversation-notice">${AT_SERVER}</p>`}${notice.filter((kind) => !told.has(/** @type {any} */ (kind)) && NOTICES[kind]).map((kind) => html`<p class="conversation-notice" key=${kind}>${NOTICES[kind]}</p>`)}`;
 }

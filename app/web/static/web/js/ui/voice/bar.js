@@ -39,7 +39,7 @@ function State() {
   if (phase === 'connecting') return html`<span class="badge">connecting…</span>`;
   const qualities = [...room.hearing.qualities.value.values()];
   if (qualities.length === 0) return html`<span class="small soft">${room.views.value.size === 0 ? 'only you' : ''}</span>`;
-  return html`<${Quality} grade=${room.hearing.grade()} relayed=${qualities.some((one) => one.measured.candidate === 'relay')} />`;
+  return html`<${Quality} grade=${room.hearing.grade()} relayed=${qualities.some((one) => one.measured.candidate === 'relay')} server=${room.atServer.value} />`;
 }
 
 /** @param {{id: string}} props */

@@ -2,7 +2,7 @@
 
 import { Avatar, Icon, IconButton, html, plural, useApp, useEffect, useState } from '../html.js';
 import { Quality } from './quality.js';
-import { REASONS, duration } from './words.js';
+import { AT_SERVER, AT_SERVER_MORE, REASONS, duration } from './words.js';
 import { shortTime } from '../../time.js';
 
 /** @param {{conversation: Parley.Conversation}} props */
@@ -17,6 +17,7 @@ export function CallCard({ conversation }) {
     <div class="card-head"><h2>In the call ${people.length > 0 && html`<span class="soft">${people.length}</span>`}</h2>
       ${!here && html`<button type="button" class="button button-small" onClick=${() => { ui.dialog.value = { name: 'call', conversation: conversation.id }; }}>${people.length > 0 ? 'Join' : 'Start a call'}</button>`}</div>
     ${people.length === 0 && html`<p class="small soft">Nobody is in a call here.</p>`}
+    ${here && calls.room.atServer.value && html`<p class="small soft">${AT_SERVER} ${AT_SERVER_MORE}</p>`}
     <ul class="people">${people.map((one) => html`<${Person} key=${one.pid} participant=${one} host=${view.host} here=${here} />`)}</ul>
     <${Past} id=${conversation.id} running=${view.call} />
   </section>`;
