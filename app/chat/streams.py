@@ -64,5 +64,7 @@ def _fill_from_rows(events: list[Event]) -> None:
         if (row.message_id, row.revision) in wanted
     ]
     prefetch_data_keys([token(row, "body") for row in rows])
+    for event in events:
+        event.data["body"] = None  # whatever a hint says: a text is what is in the database
     for row in rows:
         wanted[row.message_id, row.revision].data["body"] = text_of(row)

@@ -35,7 +35,7 @@ def tell(keys: Iterable[UUID]) -> None:
     keyring.drop([key.bytes for key in ended])
     for start in range(0, len(ended), 1000):
         names = [str(key) for key in ended[start : start + 1000]]
-        hints.publish([(CHANNEL, json.dumps(names).encode())])
+        hints.publish([hints.Hint(CHANNEL, json.dumps(names).encode())])
 
 
 def follow() -> None:

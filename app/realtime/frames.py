@@ -5,7 +5,7 @@ negotiated, so that every reserved bit is a violation.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 
 from websockets.frames import Close as CloseFrame
@@ -61,6 +61,18 @@ def payload_of(frame: bytes) -> bytes:
     """Return the payload of a frame made here."""
     length = frame[1]
     return frame[2 if length < 126 else 4 if length == 126 else 10 :]
+
+
+def payloads_of(frames: bytes) -> Iterator[bytes]:
+    """Return the payloads of frames made here, which stand one after the other."""
+    at = 0
+    while at < len(frames):
+        length, start = frames[at + 1], at + 2
+        if length > 125:
+            start += 2 if length == 126 else 8
+            length = int.from_bytes(frames[at + 2 : start], "big")
+        yield frames[start : start + length]
+        at = start + length
 
 
 def _frame(opcode: Opcode, payload: bytes) -> bytes:

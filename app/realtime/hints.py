@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from django.conf import settings
 
 from app import metrics
+from app.realtime.log import Event
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,15 @@ LOG_CHANNEL = "parley:log"
 _TIMEOUT = 0.5
 _PAUSE = 1.0
 
-Hint = tuple[str, bytes]
-"""A channel's name and a payload of UTF-8 JSON."""
+
+class Hint(NamedTuple):
+    """A channel's name and a payload of UTF-8 JSON; hubs of this process are given the event
+    itself, with its text opened."""
+
+    channel: str
+    payload: bytes
+    event: Event | None = None
+
 
 local_listeners: list[Callable[[Sequence[Hint]], None]] = []
 """Hubs in this process: they hear of their own commits even without Redis."""
@@ -97,19 +105,19 @@ def publish(hints: Sequence[Hint]) -> None:
     for listener in list(local_listeners):
         listener(hints)
     if _outage.lasts():
-        _outage.missed(channel for channel, _ in hints)
+        _outage.missed(hint.channel for hint in hints)
         return
     try:
         with metrics.HINT.timed(), redis_client().pipeline(transaction=False) as pipe:
-            for channel, payload in hints:
-                pipe.publish(channel, payload)
+            for hint in hints:
+                pipe.publish(hint.channel, hint.payload)
             pipe.execute()
     except redis.RedisError as error:
         _outage.begins()
-        _outage.missed(channel for channel, _ in hints)
+        _outage.missed(hint.channel for hint in hints)
         logger.warning("redis_unavailable", extra={"error": type(error).__name__})
 
 
 def control(**message: Any) -> None:
     """Tell every gateway something: `revoke=[session, …]` or `check=[stream, …]`."""
-    publish([(CONTROL_CHANNEL, json.dumps(message).encode())])
+    publish([Hint(CONTROL_CHANNEL, json.dumps(message).encode())])

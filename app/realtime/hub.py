@@ -7,14 +7,14 @@ subscription cannot overtake each other.
 """
 
 import asyncio
-import json
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import SystemRandom
 from time import perf_counter
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from app import metrics
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = (15.0, 25.0)
 CHECK_SECONDS_WITHOUT_REDIS = (0.7, 1.0)
+RUN_BYTES = 32 * 1024
+"""Written to a socket at once: less than a slow reader is to have under way."""
 
 InThread = Callable[..., Coroutine[Any, Any, Any]]
 OpenBodies = Callable[[Sequence[Event]], None]
@@ -96,7 +98,7 @@ class Hub:
         self._follower = Follower(
             redis_url,
             streams=lambda: self._channels,
-            heard=lambda name, payload: self._hear([(name, payload)]),
+            heard=lambda name, payload: self._hear([hints.Hint(name, payload)]),
             caught_up_from=lambda stream: self._check([stream]),
         )
         self.loop = asyncio.get_running_loop()
@@ -207,13 +209,15 @@ class Hub:
         self.loop.call_soon_threadsafe(self._hear, batch)
 
     def _hear(self, batch: Sequence[hints.Hint]) -> None:
-        for name, payload in batch:
+        for name, payload, event in batch:
             try:
                 stream = name.removeprefix(hints.STREAM_CHANNEL)
-                if stream.startswith(rooms.PREFIX) and payload.startswith(b"{"):
+                if event is not None:
+                    self._hear_event(event)
+                elif stream.startswith(rooms.PREFIX) and payload.startswith(b"{"):
                     self._hear_signal(stream, payload)
                 else:
-                    self._hear_one(name, json.loads(payload))
+                    self._hear_one(name, msgspec.json.decode(payload))
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 # A malformed hint is one that was lost: the position check will find it.
                 logger.warning("hint_refused", extra={"error": type(error).__name__})
@@ -232,10 +236,19 @@ class Hub:
                 push = protocol.Ephemeral(stream, message["t"], message["d"])
                 self.hand_out(stream, protocol.encode(push))
             else:
-                if not self._hinted:
-                    self._hinted_at = perf_counter()
-                self._hinted.setdefault(stream, []).append(Event(stream, *message))
-                self._wake.set()
+                # No more than these: what was opened is not for Redis to say.
+                epoch, offset, kind, data, sealed = message
+                self._hear_event(Event(stream, epoch, offset, kind, data, sealed))
+
+    def _hear_event(self, event: Event) -> None:
+        channel = self._channels.get(event.stream)
+        # What this process committed comes back from Redis: it was handed out long ago.
+        if channel is None or (event.offset <= channel.offset and event.epoch == channel.epoch):
+            return
+        if not self._hinted:
+            self._hinted_at = perf_counter()
+        self._hinted.setdefault(event.stream, []).append(event)
+        self._wake.set()
 
     def _hear_signal(self, stream: str, frame: bytes) -> None:
         channel = self._channels.get(stream)
@@ -286,7 +299,10 @@ class Hub:
         wanted += [self._wanted_by(attachment) for attachment in attachments]
         if not events and not wanted:
             return
-        found, refusals, gens = await self._in_thread(self._read, events, wanted, attachments)
+        if wanted or not all(event.opened for event in events):
+            found, refusals, gens = await self._in_thread(self._read, events, wanted, attachments)
+        else:
+            found, refusals, gens = _by_stream(events, {}), [], {}
         for stream, (epoch, top, new) in found.items():
             self._hand_out(stream, epoch, top, new)
         for attachment, refusal in zip(attachments, refusals, strict=True):
@@ -339,12 +355,8 @@ class Hub:
             found = {}
         pairs = [(attachment.socket.principal, attachment.stream) for attachment in attachments]
         refusals = self._authorize(pairs) if pairs else []
-        for event in events:
-            _, _, run = found.get(event.stream, ("", 0, []))
-            run.append(event)
-            found[event.stream] = (event.epoch, event.offset, run)
-        opened = [event for _, _, run in found.values() for event in run]
-        self._open_bodies(opened)
+        _by_stream(events, found)
+        self._open_bodies([one for _, _, run in found.values() for one in run if not one.opened])
         return found, refusals, gens
 
     def _hand_out(self, stream: str, epoch: str, top: int, events: list[Event]) -> None:
@@ -354,17 +366,18 @@ class Hub:
         if epoch != channel.epoch or not _covers(channel.offset, top, events):
             self._resync(stream)
             return
-        for event in events:
-            if event.offset > channel.offset:
-                self._hand_out_one(channel, event)
-                channel.offset = event.offset
+        later = [event for event in events if event.offset > channel.offset]
+        for run in _runs(later, apart=channel.room is not None):
+            frames = run[0].frame() if len(run) == 1 else b"".join([one.frame() for one in run])
+            for socket in channel.sockets:
+                socket.hand(frames)
+            self._follow(channel, run[-1])
+            channel.offset = run[-1].offset
         if channel.room is not None:
             channel.room.pass_on_held()
 
-    def _hand_out_one(self, channel: Channel, event: Event) -> None:
-        frame = event.frame()
-        for socket in channel.sockets:
-            socket.hand(frame)
+    def _follow(self, channel: Channel, event: Event) -> None:
+        """What an event that was handed out changes here."""
         if channel.room is not None:
             channel.room.follow(event.type, event.data)
         if event.type == "member.left":
@@ -445,6 +458,30 @@ class Hub:
 
 def _jitter(low: float, high: float) -> float:
     return SystemRandom().uniform(low, high)
+
+
+def _by_stream(events: Iterable[Event], found: Found) -> Found:
+    """Add events that were hinted to what was found."""
+    for event in events:
+        _, _, run = found.get(event.stream, ("", 0, []))
+        run.append(event)
+        found[event.stream] = (event.epoch, event.offset, run)
+    return found
+
+
+def _runs(events: Iterable[Event], *, apart: bool) -> Iterator[list[Event]]:
+    """Cut into what is written in one piece: an event that changes who listens ends a run, so do
+    RUN_BYTES, and in a voice room (`apart`) every event is one."""
+    run: list[Event] = []
+    length = 0
+    for event in events:
+        run.append(event)
+        length += len(event.frame())
+        if apart or event.type == "member.left" or length >= RUN_BYTES:
+            yield run
+            run, length = [], 0
+    if run:
+        yield run
 
 
 def _following(channel: Channel, events: list[Event]) -> list[Event] | None:

@@ -25,7 +25,8 @@ KEPT_FOR = timedelta(days=7)
 class Event:
     """An event as it was committed; `data["body"]` is filled in when its text is opened.
 
-    `sealed` is (token, organization, version) if the hint brought the sealed text along.
+    `sealed` is (token, organization, version) if the hint brought the sealed text along;
+    `opened` if there is nothing to be opened any more.
     """
 
     stream: str
@@ -34,6 +35,7 @@ class Event:
     type: str
     data: dict[str, Any]
     sealed: Sequence[str] | None = None
+    opened: bool = False
     _frame: bytes = field(default=b"", repr=False)
 
     def frame(self) -> bytes:

@@ -81,9 +81,9 @@ class PlainOutlet:
                 await self._send({"type": "websocket.close", "code": int(code)})
                 return
 
-    async def _text(self, frame: bytes) -> None:
-        text = frames.payload_of(frame).decode()
-        await self._send({"type": "websocket.send", "text": text})
+    async def _text(self, written: bytes) -> None:
+        for payload in frames.payloads_of(written):
+            await self._send({"type": "websocket.send", "text": payload.decode()})
 
 
 def _payload(message: dict[str, Any]) -> bytes:

@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from app.audit.context import Origin
 from app.errors import Invalid
 from app.realtime import hints, protocol
 from app.realtime.access import Place
+from app.realtime.log import Event
 from app.realtime.models import Ticket, new_epoch
 
 TICKET_SECONDS = 30
@@ -54,6 +55,7 @@ class SealedBody:
     token: str
     organization: str
     version: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +125,10 @@ def append_many(appended: Sequence[Appended]) -> None:
             raise ValueError("as many events as were reserved")
         pairs = zip(events, bodies or [None] * at.count, strict=True)
         for offset, (event, body) in enumerate(pairs, start=at.first):
-            kind, data = protocol.tag(event), msgspec.json.encode(protocol.event_data(event))
-            rows.append((at.stream, offset, kind, data.decode()))
-            hint = _hint(at.epoch, offset, kind, data, body)
-            batch.append((hints.STREAM_CHANNEL + at.stream, hint))
+            kind, data = protocol.tag(event), protocol.event_data(event)
+            encoded = msgspec.json.encode(data)
+            rows.append((at.stream, offset, kind, encoded.decode()))
+            batch.append(_hint(Event(at.stream, at.epoch, offset, kind, data), encoded, body))
     _insert(rows)
     transaction.on_commit(lambda: hints.publish(batch))
 
@@ -158,9 +160,14 @@ def emit_many(events: Mapping[str, Sequence[Struct]]) -> None:
     append_many([Appended(places[stream], some) for stream, some in events.items()])
 
 
-def _hint(epoch: str, offset: int, kind: str, data: bytes, body: SealedBody | None) -> bytes:
-    sealed = [body.token, body.organization, body.version] if body else None
-    return msgspec.json.encode([epoch, offset, kind, msgspec.Raw(data), sealed])
+def _hint(event: Event, encoded: bytes, body: SealedBody | None) -> hints.Hint:
+    if body is not None:
+        event.sealed = [body.token, body.organization, body.version]
+        event.data["body"] = body.text
+    # The names of files are read from their rows.
+    event.opened = event.data.get("body", "") is not None and not event.data.get("attachments")
+    told = [event.epoch, event.offset, event.type, msgspec.Raw(encoded), event.sealed]
+    return hints.Hint(hints.STREAM_CHANNEL + event.stream, msgspec.json.encode(told), event)
 
 
 def issue_ticket(*, user: UUID, organization: UUID, session: UUID, origin: str) -> str:

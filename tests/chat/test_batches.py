@@ -80,6 +80,7 @@ A_CONFLICT_TAKES_NO_FILE = [
     Wish(0, 0, 0, 0, None, [0]),
     Wish(0, 0, 1, 0, None, [0]),
 ]
+ANOTHER_TEXT = [Wish(0, 0, 0, 0, None, []), Wish(0, 0, 0, 1, None, [])]
 
 
 def left_behind() -> dict[str, list[Any]]:
@@ -184,6 +185,7 @@ def draft(
 @example(wishes=A_THREAD_AT_ONCE)
 @example(wishes=ONE_FILE_TWICE)
 @example(wishes=A_CONFLICT_TAKES_NO_FILE)
+@example(wishes=ANOTHER_TEXT)
 def test_a_batch_leaves_what_its_messages_leave_one_by_one(
     wishes: list[Wish], draft: Callable[[Wish], Draft]
 ) -> None:

@@ -13,6 +13,7 @@ from app.realtime.frames import (
     close_frame,
     close_status,
     payload_of,
+    payloads_of,
     text_frame,
 )
 
@@ -100,6 +101,12 @@ def test_our_frames_are_what_another_implementation_makes(length: int) -> None:
     frame = text_frame(payload)
     assert frame == Frame(Theirs.TEXT, payload).serialize(mask=False)
     assert payload_of(frame) == payload
+
+
+@given(st.lists(st.sampled_from([0, 1, 125, 126, 65_535, 65_536])))
+def test_frames_in_one_piece_are_told_apart(lengths: list[int]) -> None:
+    payloads = [bytes([at % 256]) * length for at, length in enumerate(lengths)]
+    assert list(payloads_of(b"".join(map(text_frame, payloads)))) == payloads
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ from websockets.sync.client import connect
 from app.accounts.models import Session, User
 from app.accounts.services import end_session, set_active
 from app.chat.services import remove_member
+from app.realtime.hints import STREAM_CHANNEL
 from app.realtime.models import StreamEvent
 from app.realtime.protocol import Close, Code
+from dev.redis_server import RedisServer
 from tests.chat.talk import room, say
 from tests.realtime.speaker import Refused, bearer, connected, opened, ticket
 from tests.server import WebServer
@@ -354,6 +356,21 @@ def test_a_hint_that_skips_an_offset_has_the_log_read_at_once(
         # Well before the next look at positions, which is 15 to 25 seconds away.
         bodies = [b.push("message.created", timeout=8)["d"]["body"] for _ in range(2)]
     assert bodies == ["lost on the way", "heard again"]
+
+
+@pytest.mark.parametrize("more", [[], [True], [True, ""]], ids=["", "opened", "framed"])
+def test_a_text_that_only_redis_knows_is_not_believed(
+    more: list[object], server: WebServer, alice: User, bob: User, redis_server: RedisServer
+) -> None:
+    ward = room(alice, bob)
+    with connected(server.base_url, bob) as b, Redis.from_url(redis_server.url) as redis:
+        seen = b.sub(stream(ward))
+        data: dict[str, object] = {"id": str(uuid4()), "body": "forged", "thread": None}
+        data |= {"author": str(alice.pk), "at": "", "revision": 1, "entry": 1, "attachments": []}
+        forged = [seen["e"], seen["o"] + 1, "message.created", data, None, *more]
+        redis.publish(STREAM_CHANNEL + stream(ward), json.dumps(forged))
+        say(alice, ward, "said")
+        assert b.push("message.created")["d"]["body"] in {None, "said"}
 
 
 def test_nobody_hears_of_what_was_rolled_back(server: WebServer, alice: User, bob: User) -> None:

@@ -18,7 +18,7 @@ def test_streams_whose_hints_were_lost_are_told_of_when_redis_is_back(
     redis_server.stop()
     started = time.monotonic()
     for name in ("conversation:a", "conversation:b", "conversation:a"):
-        hints.publish([(hints.STREAM_CHANNEL + name, b"[]")])
+        hints.publish([hints.Hint(hints.STREAM_CHANNEL + name, b"[]")])
     assert time.monotonic() - started < 5 * hints._TIMEOUT, "publishers waited for Redis"
     redis_server.start()
     told: set[str] = set()

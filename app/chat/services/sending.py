@@ -187,7 +187,7 @@ class _Fresh(NamedTuple):
     @property
     def body(self) -> SealedBody:
         organization = str(self.draft.author.organization_id)
-        return SealedBody(self.sealed.token, organization, str(self.version))
+        return SealedBody(self.sealed.token, organization, str(self.version), self.sealed.text)
 
     def kept(self, entry: Entry, at: datetime) -> _Kept:
         draft = self.draft

@@ -79,4 +79,4 @@ def _commitment(version: MessageVersion) -> str | None:
 def sealed_body(version: MessageVersion) -> SealedBody:
     """The text as it is stored, to ride along in a hint."""
     sealed = seal_now(version, "body")
-    return SealedBody(sealed.token, str(version.organization_id), str(version.pk))
+    return SealedBody(sealed.token, str(version.organization_id), str(version.pk), sealed.text)
