@@ -15,11 +15,16 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from loadtests.objectives import Latency, Objectives
-from loadtests.summary import Operation, Summary
+from loadtests.record import Trial
+from loadtests.summary import Operation, PhaseFigures, Summary
 from loadtests.usage import LEAST_SECONDS
 
 # What Parley itself runs. A database grows with what is in it.
 OWN = {"gateway", "web", "worker", "scheduler", "sealer"}
+
+
+OFFERED = 0.95
+LEAST_EXPECTED = 50
 
 
 class Outcome(IntEnum):
@@ -36,7 +41,7 @@ TITLES = {
     Outcome.PASSED: "Passed",
     Outcome.MISSED: "An objective was missed",
     Outcome.INCORRECT: "Incorrect: what was sent and what was heard do not agree",
-    Outcome.VOID: "Void: the load generator was too slow",
+    Outcome.VOID: "Void: the load generator did not do what it was to do",
     Outcome.NOT_WHOLE: "Not whole: this run cannot pass",
 }
 
@@ -64,7 +69,7 @@ class Verdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def judge(summary: Summary, objectives: Objectives) -> Verdict:
     """Return the verdict about a run."""
-    ledger, lag = _ledger(summary), _lag(summary, objectives)
+    ledger, lag = _ledger(summary), [*_lag(summary, objectives), *_offered(summary)]
     kept = [
         *_latencies(summary, objectives),
         *_errors(summary, objectives),
@@ -101,7 +106,8 @@ def _sentence(check: Check) -> str:
         )
     measured = f"{check.measured:,.4g} {check.unit}".rstrip()
     remark = f" {check.remark}" if check.remark else ""
-    return f"{check.name} was {measured}; {check.bound} {check.limit:,.4g} is allowed.{remark}"
+    allowed = "is allowed" if check.bound == "at most" else "is wanted"
+    return f"{check.name} was {measured}; {check.bound} {check.limit:,.4g} {allowed}.{remark}"
 
 
 def _ledger(summary: Summary) -> list[Check]:
@@ -120,6 +126,36 @@ def _ledger(summary: Summary) -> list[Check]:
 def _lag(summary: Summary, objectives: Objectives) -> list[Check]:
     measured = summary.lag_ms.p99 if summary.lag_ms else None
     return [_check("The generator's lag, p99", measured, objectives.lag_p99_ms, "ms")]
+
+
+def _offered(summary: Summary) -> list[Check]:
+    """How much of the intended load there was, where phases count sends. What people do comes by
+    chance: three standard deviations are allowed. The first phase is the one in which they come,
+    and of trials only those that were held promise anything: beyond the knee nobody keeps up."""
+    phases = [p for p in summary.phases[1:] if p.rate > 0 and p.measured]
+    if summary.trials:
+        phases = [p for p in phases if any(_is_of(p, t) for t in summary.trials if t.held)]
+    expected = sum(phase.rate * (phase.until - phase.since) for phase in phases)
+    if summary.rate_unit != "sends a second" or expected < LEAST_EXPECTED:
+        return []
+    sends = sum(one.intended for phase in phases for one in phase.operations if one.name == "send")
+    limit = round(100 * (OFFERED - 3 / expected**0.5), 1)
+    share = round(100 * sends / expected, 1)
+    return [
+        Check(
+            name="The load, of what was intended,",
+            limit=limit,
+            measured=share,
+            unit="%",
+            bound="at least",
+            met=share >= limit,
+            remark="The users were not all there, or too slow.",
+        )
+    ]
+
+
+def _is_of(phase: PhaseFigures, trial: Trial) -> bool:
+    return phase.since < trial.until and trial.since < phase.until and phase.rate == trial.rate
 
 
 def _latencies(summary: Summary, objectives: Objectives) -> list[Check]:

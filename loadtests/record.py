@@ -280,7 +280,9 @@ class WorkerLog:
             self._now(LAG).record(seconds)
 
     def flush(self, *, everything: bool = False) -> None:
-        """Write the seconds that have passed; or all, at the end."""
+        """Write the seconds that have passed; or all, at the end. Nothing once it is closed."""
+        if self._counts.closed:
+            return
         current = int(time.time() - self._began)
         with self._lock:
             passed = sorted(at for at in self._seconds if everything or at[0] < current)
@@ -291,6 +293,8 @@ class WorkerLog:
         self._latencies.flush()
 
     def close(self) -> None:
+        if self._counts.closed:
+            return
         self.flush(everything=True)
         self._counts.write(ENDS[".jsonl"] + b"\n")
         self._counts.close()

@@ -8,7 +8,7 @@ from loadtests.figures import summarize
 from loadtests.judge import Verdict, judge
 from loadtests.objectives import BadObjectives, Latency, Objectives, load
 from loadtests.record import Ledger, Phase, read
-from tests.loadtests.records import GOOD, Made
+from tests.loadtests.records import GOOD, Made, find_max
 
 LENIENT = Objectives(error_share=0.01, lag_p99_ms=50)
 
@@ -59,7 +59,7 @@ def test_the_gravest_is_the_code_and_all_are_told(
     assert verdict.code == code
     told = "\n".join(verdict.sentences)
     assert ("lost" in told) == bool(wrong)
-    assert ("generator" in told) == late
+    assert ("generator's lag" in told) == late
     assert ("send, p99" in told) == slow
     assert ("stopped from the keyboard" in told) == cut
 
@@ -77,6 +77,31 @@ def test_a_lag_that_was_not_measured_is_void(tmp_path: Path) -> None:
     log = tmp_path / "worker-1.hlog"
     kept = [line for line in log.read_text().splitlines() if "generator-lag" not in line]
     log.write_text("\n".join(kept) + "\n")
+    assert judge(summarize(read(tmp_path)), LENIENT).code == 3
+
+
+def test_a_load_that_was_not_there_is_void(tmp_path: Path) -> None:
+    phases = [
+        Phase(name="warm", since=0, until=5, users=5, rate=10),
+        Phase(name="full", since=5, until=20, users=5, rate=10),
+    ]
+    assert judged(tmp_path, phases=phases).code == 0
+    counts = tmp_path / "worker-1.counts.jsonl"
+    counts.write_bytes(counts.read_bytes().replace(b'"intended":10,', b'"intended":5,'))
+    verdict = judge(summarize(read(tmp_path)), LENIENT)
+    assert verdict.code == 3
+    assert verdict.sentences[0].startswith(
+        "The load, of what was intended, was 50 %; at least 70.5 is wanted."
+    )
+
+
+def test_beyond_the_knee_the_load_need_not_be_there(tmp_path: Path) -> None:
+    find_max(seconds=3).write(tmp_path)
+    counts = tmp_path / "worker-1.counts.jsonl"
+    whole = counts.read_bytes()
+    counts.write_bytes(whole.replace(b'"intended":80,', b'"intended":20,'))
+    assert judge(summarize(read(tmp_path)), LENIENT).code == 0
+    counts.write_bytes(whole.replace(b'"intended":60,', b'"intended":20,'))
     assert judge(summarize(read(tmp_path)), LENIENT).code == 3
 
 

@@ -231,6 +231,19 @@ def test_what_is_no_run_is_refused(tmp_path: Path, text: str | None, words: str)
         read(tmp_path)
 
 
+def test_what_is_flushed_or_closed_after_its_end_stays_as_it_is(
+    tmp_path: Path, clock: Clock
+) -> None:
+    written(tmp_path, clock)
+    log = WorkerLog(tmp_path, "worker-1", began=1000.0)
+    log.close()
+    whole = (tmp_path / "worker-1.counts.jsonl").read_bytes()
+    log.begun("send")
+    log.flush(everything=True)
+    log.close()
+    assert (tmp_path / "worker-1.counts.jsonl").read_bytes() == whole
+
+
 def test_names_that_would_break_the_format_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="worker's name"):
         WorkerLog(tmp_path, "../worker", began=0.0)
