@@ -194,8 +194,12 @@ CONTROLS = [
         (
             "tests/accounts/test_people.py::test_a_change_of_role_is_in_the_trail_with_both_roles",
             "tests/audit/test_sealing.py::test_the_state_tells_how_fresh_the_log_is",
+            "tests/monitoring/test_processes.py::test_every_process_tells_of_itself_and_the_scheduler_of_the_whole",
+            "tests/monitoring/test_alerts.py::test_what_is_asked_of_prometheus_is_there",
+            "tests/monitoring/test_alerts.py::test_what_the_requirements_ask_to_be_woken_for_is_an_alert",
+            "tests/audit/test_feed.py::test_all_that_is_sealed_is_handed_over_once_in_order_and_what_is_not_sealed_waits",
         ),
-        "no alert reaches somebody who is not looking",
+        "the alerts are rules for a Prometheus that the operator runs",
     ),
     Control(
         "NIST AU-2, AU-3, AU-12",
@@ -213,8 +217,9 @@ CONTROLS = [
             "tests/audit/test_recording.py::test_outside_a_transaction_nothing_is_recorded",
             "tests/compliance/test_readings.py::test_nothing_is_shown_when_the_look_cannot_be_recorded",
             "tests/audit/test_guards.py::test_a_row_that_needs_an_entry_commits_only_with_one",
+            "tests/monitoring/test_counted.py::test_a_change_whose_entry_cannot_be_written_is_undone_and_counted",
         ),
-        "no alert of its own on a full disk",
+        "the alert is a rule for a Prometheus that the operator runs",
     ),
     Control(
         "NIST AU-6, AU-7",

@@ -1,6 +1,7 @@
 """A process that breaks with Sentry's SDK in it and prints what would leave, as JSON.
 
-A process of its own, because the SDK changes Django for good. First with our scrubbing, then (`raw`) without.
+A process of its own, because the SDK changes Django for good. First with our scrubbing, then
+(`raw`) without.
 """
 
 import json

@@ -85,6 +85,10 @@ def test_each_missing_value_alone_is_enough_to_refuse_and_nothing_else_is_named(
         ("REDIS_URL", "http://very-secret@cache"),
         ("TRUSTED_PROXY_COUNT", "-1"),
         ("DATABASE_ROLE", "superuser"),
+        ("METRICS_LISTEN", "0.0.0.0"),
+        ("METRICS_LISTEN", "127.0.0.1:9479-9464"),
+        ("METRICS_LISTEN", "127.0.0.1:70000"),
+        ("SIEM_URL", "http://siem.example.org/very-secret"),
         ("ALLOWED_HOSTS", " , "),
     ],
 )
