@@ -11,17 +11,17 @@ os.environ["LOCUST_SKIP_MONKEY_PATCH"] = "1"  # before locust is imported, here 
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from dev.errors import SetupProblem
 from loadtests.aim import Unfit, check_files, check_target
+from loadtests.conductor import Crew
 from loadtests.house import open_house
 from loadtests.objectives import FILE, BadObjectives, load
-from loadtests.people import BadAccounts, chosen_accounts, write_accounts
-from loadtests.profiles import BadProfile, Profile, profile, whole
+from loadtests.people import BadAccounts, check_accounts, chosen_accounts
+from loadtests.profiles import BadProfile, Profile, profile
 from loadtests.run import Interruption, Scene, run_on
 
 COULD_NOT_BEGIN = 5
@@ -35,12 +35,12 @@ def main(given: Mapping[str, str]) -> int:
         signal.signal(number, interruption)
     try:
         chosen = profile(given.get("PROFILE") or "smoke", given)
-        workers = whole("WORKERS", given.get("WORKERS") or "1")
+        crew = Crew.chosen(given)
         objectives = Path(given.get("OBJECTIVES") or FILE)
         load(chosen.name, objectives)
-        check_files(chosen, workers)
-        with _scene(given, chosen) as scene:
-            folder = run_on(scene, chosen, workers, interruption, given)
+        check_files(chosen, crew.all)
+        with _scene(given, chosen, crew) as scene:
+            folder = run_on(scene, chosen, crew, interruption, given)
     except (BadProfile, BadObjectives, BadAccounts, Unfit, SetupProblem) as problem:
         print(f"\nNo load test: {problem}", file=sys.stderr)
         return COULD_NOT_BEGIN
@@ -51,21 +51,20 @@ def main(given: Mapping[str, str]) -> int:
 
 
 @contextmanager
-def _scene(given: Mapping[str, str], chosen: Profile) -> Iterator[Scene]:
+def _scene(given: Mapping[str, str], chosen: Profile, crew: Crew) -> Iterator[Scene]:
     """A deployment that was named, or one of our own that ends with the run."""
     if target := given.get("TARGET"):
         accounts = chosen_accounts(given)
-        url = check_target(target, given)
-        with tempfile.TemporaryDirectory(prefix="parley-load-") as folder:
-            file = Path(folder) / "accounts.json"
-            write_accounts(file, accounts)
-            yield Scene([url], file, house=None)
+        check_accounts(accounts, chosen, crew.all)
+        yield Scene([check_target(target, given)], accounts, house=None)
         return
     print("Starting PostgreSQL, Redis, two gateways, worker, scheduler and sealer …", flush=True)
-    members, size = max(step.members for step in chosen.steps), chosen.size
+    size = chosen.size
     with open_house() as house:
-        accounts_file = house.seed(members, size.voices, size.officers)
-        yield Scene(house.urls, accounts_file, house=house)
+        # Users are dealt out to workers kind by kind, but not to one evenly: some to spare.
+        spare = crew.all if crew.all > 1 else 0
+        numbers = [count and count + spare for count in (size.members, size.voices, size.officers)]
+        yield Scene(house.urls, house.seed(*numbers), house=house)
 
 
 def _report(folder: Path, objectives: Path, given: Mapping[str, str]) -> int:

@@ -46,6 +46,8 @@ class Actor:
                 operation = "reconnect" if what == "storm" else "slow-reader"
                 group.create_task(self._booked(operation, happening))
 
+            with self.engine.timed("connect"):
+                await client.ready()
             self.engine.sockets += 1
             self.engine.nerves.add(nerve)
             try:

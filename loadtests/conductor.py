@@ -7,16 +7,19 @@ and nothing of the standard library is patched.
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust import User
+from locust.argument_parser import get_parser
 from locust.env import Environment
 from locust.runners import MasterRunner
+from locust.stats import stats_history
+from locust.web import WebUI
 from msgspec.structs import replace
 
 from dev.ports import LOOPBACK, free_port
@@ -28,7 +31,7 @@ from loadtests.house import House
 from loadtests.locustfile import USERS
 from loadtests.orders import Order
 from loadtests.people import KINDS
-from loadtests.profiles import SETTLE_SECONDS, Profile, Size, Step, step
+from loadtests.profiles import SETTLE_SECONDS, BadProfile, Profile, Size, Step, step, whole
 from loadtests.record import Fault, Ledger, Phase, Run, read, write_run
 from loadtests.search import Search
 from loadtests.trial import tried
@@ -38,10 +41,36 @@ if TYPE_CHECKING:
 
 START_SECONDS = 30.0
 REST_SECONDS = 2.5
+ARRIVE_SECONDS = 120.0
 SPAWN_A_SECOND = 50.0
 PROGRESS_SECONDS = 5.0
 VOICE_RATE = 1 / 8  # turns a second of one participant of a voice room
 OFFICER_RATE = 1 / 4
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """How many workers: started here, and elsewhere, who come to `bind` by themselves."""
+
+    here: int
+    elsewhere: int
+    bind: tuple[str, int]
+
+    @property
+    def all(self) -> int:
+        return self.here + self.elsewhere
+
+    @classmethod
+    def chosen(cls, given: Mapping[str, str]) -> "Crew":
+        """What WORKERS, REMOTE and BIND=host:port say. Raises BadProfile."""
+        here = whole("WORKERS", given.get("WORKERS") or "1")
+        elsewhere = whole("REMOTE", given.get("REMOTE") or "0")
+        host, _, port = (given.get("BIND") or f"{LOOPBACK}:0").rpartition(":")
+        if here + elsewhere == 0 or (elsewhere and not given.get("BIND")):
+            raise BadProfile(
+                "There is to be a worker at least; those of REMOTE need BIND=host:port."
+            )
+        return cls(here, elsewhere, (host, whole("BIND", port) or free_port()))
 
 
 class CutShort(Exception):
@@ -55,19 +84,24 @@ class Conductor:
         self,
         folder: Path,
         record: Run,
-        workers: int,
+        crew: Crew,
         size: Size,
         house: House | None,
         interruption: "Interruption",
     ) -> None:
         self.folder, self.record = folder, record
-        self._interruption, self._count = interruption, workers
+        self._interruption, self._crew, self._count = interruption, crew, crew.all
         self._workers: list[ServerProcess] = []
         self._staged: set[int] = set()
         self._finished: dict[int, str] = {}
         self._house = house
         self._environment = Environment(user_classes=_classes(size), host=record.target)
         self._runner: MasterRunner
+        self._leaving, self._stopped = False, ""
+        self._sockets: dict[str, int] = {}
+        events: Any = self._environment.events
+        events.test_stopping.add_listener(self._on_stopping)
+        events.worker_report.add_listener(self._on_report)
         self.write()
 
     def pids(self) -> list[int]:
@@ -75,29 +109,47 @@ class Conductor:
         return [os.getpid(), *(one.pid for one in self._workers if one.exit_code() is None)]
 
     @contextmanager
-    def staged(self, order: Order) -> Iterator[None]:
-        """Workers are there and know their part within. Raises CutShort."""
-        port = free_port()
-        self._runner = self._environment.create_master_runner(LOOPBACK, port)
+    def staged(self, order: Order, *, page: int = 0) -> Iterator[None]:
+        """Workers are there and know their part within. Raises CutShort.
+
+        locust's own page, for whoever wants to look on, is at the port `page` of this machine.
+        """
+        self._runner = self._environment.create_master_runner(*self._crew.bind)
         self._runner.register_message("staged", self._on_staged)
         self._runner.register_message("finished", self._on_finished)
+        web = self._page(page) if page else None
         try:
-            self._workers = [self._worker(number, port) for number in range(self._count)]
+            self._workers = [self._worker(number) for number in range(self._crew.here)]
             self._wait(lambda: self._runner.worker_count == self._count, "workers to start")
             self._runner.send_message("order", asdict(order))
             self._wait(lambda: len(self._staged) == self._count, "workers to learn their part")
             yield
         finally:
+            self._leaving = True
             self._runner.quit()
             for worker in self._workers:
                 worker.stop(grace=5)
+            if web:
+                web.stop()  # type: ignore[no-untyped-call]
+
+    def gather(self, first: Step) -> None:
+        """Let all users come who are there in the first phase. Raises CutShort."""
+        self._begin("arrive", first.users, 0)
+        self._pace(0, 0)
+        self._runner.start(first.users, SPAWN_A_SECOND)
+        wanted, end = first.members + first.voices, time.monotonic() + ARRIVE_SECONDS
+        while (here := sum(self._sockets.values())) < wanted:
+            if time.monotonic() > end:
+                raise CutShort(
+                    f"{here} of {wanted} users had connected after {ARRIVE_SECONDS:.0f} s"
+                )
+            self._sleep(0.2)
+        self._end()
 
     def play(self, step: Step) -> Phase:
         """Lead all through one phase. Raises CutShort."""
         self._begin(step.name, step.users, step.rate)
-        self._pace(step.rate / step.members if step.members else 0, step.quick)
-        if self._runner.user_count != step.users:
-            self._runner.start(step.users, SPAWN_A_SECOND)
+        self._pace(step.rate / step.members if step.members else 0, 1)
         if not step.fault:
             self._sleep(step.seconds)
         else:
@@ -202,9 +254,16 @@ class Conductor:
             f", send p50 {median or 0:.0f} ms, p99 {p99 or 0:.0f} ms"
         )
 
-    def _worker(self, number: int, port: int) -> ServerProcess:
+    def _page(self, port: int) -> WebUI:
+        self._environment.parsed_options = get_parser(default_config_files=[]).parse_args([])
+        gevent.spawn(stats_history, self._runner)  # what its charts are made of
+        self._say(f"locust's page: http://localhost:{port}")
+        return self._environment.create_web_ui(LOOPBACK, port)
+
+    def _worker(self, number: int) -> ServerProcess:
+        host, port = self._crew.bind
         locust = [sys.executable, "-m", "locust", "-f", str(PROJECT / "loadtests/locustfile.py")]
-        master = ["--worker", "--master-host", LOOPBACK, "--master-port", str(port)]
+        master = ["--worker", "--master-host", host, "--master-port", str(port)]
         return ServerProcess(
             f"worker {number + 1}",
             dying_with_parent([*locust, *master], on_parent_death="KILL"),
@@ -234,8 +293,17 @@ class Conductor:
         for worker in self._workers:
             if (code := worker.exit_code()) is not None:
                 raise CutShort(f"{worker.name} ended with {code}:\n{worker.last_words()}")
-        if self._interruption.reason and not patient:
-            raise CutShort(self._interruption.reason)
+        if gone := len(self._runner.clients.missing):
+            raise CutShort(f"{gone} workers do not answer any more")
+        if (reason := self._interruption.reason or self._stopped) and not patient:
+            raise CutShort(reason)
+
+    def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        self._sockets[client_id] = data.get("sockets", 0)
+
+    def _on_stopping(self, **_: Any) -> None:
+        if not self._leaving:
+            self._stopped = "stopped on locust's page"
 
     def _on_staged(self, msg: Any, **_: Any) -> None:
         self._staged.add(msg.data["worker"])

@@ -26,6 +26,7 @@ from dev.redis_server import RedisServer
 from dev.roles import LOGINS, create_database
 from dev.services import gateway_command, scheduler_command, sealer_command, worker_command
 from dev.state import write_privately
+from loadtests.people import Account, read_accounts
 from tests.mould import TEMPLATE, copy_of_the_mould
 from tests.settings.production import production_environment
 
@@ -132,8 +133,8 @@ class House:
             self.cluster.stop()
         self.redis.stop()
 
-    def seed(self, members: int, voices: int, officers: int) -> Path:
-        """Found an organization of so many; returns the file of their accounts."""
+    def seed(self, members: int, voices: int, officers: int) -> list[Account]:
+        """Found an organization of so many, and return what they sign in with."""
         accounts = self.folder / "accounts.json"
         command = [sys.executable, "-m", "loadtests.seed"]
         done = subprocess.run(
@@ -146,7 +147,7 @@ class House:
         )
         if done.returncode:
             raise SetupProblem(f"The organization could not be founded:\n{done.stderr[-2000:]}")
-        return accounts
+        return read_accounts(accounts)
 
     def _begin(self, name: str, command: list[str], more: dict[str, str] | None = None) -> None:
         self.others[name] = ServerProcess(

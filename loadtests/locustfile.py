@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import gevent
-from locust import User, events
+from locust import User, events, runners
 from locust.env import Environment
 from locust.runners import WorkerRunner
+from msgspec import convert
 
 from loadtests.engine import Engine
 from loadtests.member import Member
 from loadtests.officer import Officer
 from loadtests.orders import Order
 from loadtests.pair import Kit, Silence
-from loadtests.people import Crowd, Kind, Person, read_accounts
+from loadtests.people import Account, Crowd, Kind, Person
 from loadtests.record import WorkerLog
 from loadtests.voice import Voice
 
@@ -34,7 +35,7 @@ class Stage:
         self.environment, self.order, self.number = environment, order, number
         self.log = WorkerLog(folder, worker, began=order.began)
         self.engine = Engine(self.log, order.run)
-        accounts = read_accounts(Path(order.accounts))
+        accounts = convert(order.accounts, list[Account])
         self.crowd = Crowd(accounts[number :: order.workers], order.targets, order.local)
         self._ledger = folder / f"{worker}.ledger.json"
         gevent.spawn(self._drain)
@@ -142,6 +143,7 @@ def obey(environment: Environment, **_: Any) -> None:
     if not isinstance(environment.runner, WorkerRunner):
         return
     runner = environment.runner
+    runners.WORKER_REPORT_INTERVAL = 1.0  # seconds; the master waits for who has arrived
     number = int(os.environ["LOADTEST_WORKER"])
 
     def on_order(msg: Any, **_: Any) -> None:
@@ -152,12 +154,17 @@ def obey(environment: Environment, **_: Any) -> None:
     def on_pace(msg: Any, **_: Any) -> None:
         Handle.stage.engine.pace(msg.data)
 
+    def on_report(data: dict[str, Any], **_: Any) -> None:
+        if hasattr(Handle, "stage"):
+            data["sockets"] = Handle.stage.engine.sockets
+
     def on_happening(msg: Any, **_: Any) -> None:
         Handle.stage.engine.happens(msg.data["what"], msg.data["seconds"])
 
     def on_finish(**_: Any) -> None:
         runner.send_message("finished", Handle.stage.finish())
 
+    environment.events.report_to_master.add_listener(on_report)  # type: ignore[no-untyped-call]
     runner.register_message("order", on_order)
     runner.register_message("pace", on_pace)
     runner.register_message("happening", on_happening)

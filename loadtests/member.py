@@ -45,8 +45,6 @@ class Member(Actor):
             self._conversations = [one["id"] for one in listed if one["member"]]
             self._here = self._conversations[0]
             async with self.connected() as self._client:
-                with self.engine.timed("connect"):
-                    await self._client.ready()
                 await self._live()
         finally:
             self.person.close()

@@ -6,18 +6,20 @@ by `finished` once log and ledger of the worker are on the disk.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """`folder` and `accounts` are paths that every worker reaches; `began` is `Run.began`."""
+    """`folder` is a path that every worker reaches; `began` is `Run.began`; `accounts` are those of
+    all workers, as `people.Account` has them."""
 
     run: str
     folder: str
     began: float
     targets: list[str]
     local: bool
-    accounts: str
+    accounts: list[dict[str, Any]]
     mix: str
     media: str
     workers: int

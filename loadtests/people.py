@@ -19,6 +19,7 @@ from app.realtime.client import Client, Stopped
 from loadtests.clock import now
 from loadtests.engine import Engine
 from loadtests.http import Answered, Http
+from loadtests.profiles import Profile
 
 ACCESS_SECONDS = 10 * 60.0  # an access token is good for 15 minutes
 SIGN_INS_AT_ONCE = 4
@@ -72,6 +73,20 @@ def chosen_accounts(given: Mapping[str, str]) -> list[Account]:
         Account(name=f"m{number}", email=email.strip(), password=given["PASSWORD"])
         for number, email in enumerate(given["EMAILS"].split(","))
     ]
+
+
+def check_accounts(accounts: Sequence[Account], profile: Profile, workers: int) -> None:
+    """Raise BadAccounts unless every user of the profile has one, on whichever worker."""
+    spare = workers if workers > 1 else 0
+    most = {"member": max(step.members for step in profile.steps)}
+    most |= {"voice": profile.size.voices, "officer": profile.size.officers}
+    for kind, users in most.items():
+        found = sum(one.kind == kind for one in accounts)
+        if users and found < users + spare:
+            raise BadAccounts(
+                f"The profile needs {users + spare} accounts of the kind {kind!r} and there are"
+                f" {found}: add some, or ask for fewer users ({kind.upper()}S=…)."
+            )
 
 
 def write_accounts(path: Path, accounts: Sequence[Account]) -> None:

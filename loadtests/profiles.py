@@ -32,7 +32,6 @@ class Step:
     voices: int = 0
     officers: int = 0
     fault: str = ""
-    quick: float = 1.0  # how fast voices and officers are, of their own pace
 
     @property
     def users(self) -> int:

@@ -11,14 +11,16 @@ from types import FrameType
 from uuid import uuid4
 
 import psutil
+from msgspec import to_builtins
 
 from dev.binaries import postgresql_programs, postgresql_version, redis_program
 from dev.processes import PROJECT
 from dev.state import STATE
-from loadtests.conductor import Conductor, CutShort
+from loadtests.conductor import Conductor, Crew, CutShort
 from loadtests.house import House
 from loadtests.orders import Order
-from loadtests.profiles import Profile
+from loadtests.people import Account
+from loadtests.profiles import Profile, whole
 from loadtests.record import Environment, ResourceLog, Run, new_folder
 from loadtests.sampler import Sampler
 
@@ -39,47 +41,49 @@ class Interruption:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is loaded: its instances, a file of accounts, and the house if it is ours."""
+    """What is loaded: its instances, whom users sign in as, and the house if it is ours."""
 
     targets: list[str]
-    accounts: Path
+    accounts: list[Account]
     house: House | None
 
 
 def run_on(
     scene: Scene,
     profile: Profile,
-    workers: int,
+    crew: Crew,
     interruption: Interruption,
     given: Mapping[str, str],
 ) -> Path:
     """Play a profile. Returns the folder of its record, which says so if it is not whole."""
+    page = whole("WEB", given.get("WEB") or "0")
     folder = new_folder(Path(given.get("FOLDER") or FOLDER), profile.name)
     run = Run(
         profile=profile.name,
         target="this machine" if scene.house else scene.targets[0],
         began=datetime.now(UTC),
         rate_unit=profile.rate_unit,
-        workers=workers,
+        workers=crew.all,
         environment=_environment(local=scene.house is not None),
     )
-    conductor = Conductor(folder, run, workers, profile.size, scene.house, interruption)
+    conductor = Conductor(folder, run, crew, profile.size, scene.house, interruption)
     order = Order(
         run=uuid4().hex[:8],
         folder=str(folder),
         began=run.began.timestamp(),
         targets=scene.targets,
         local=scene.house is not None,
-        accounts=str(scene.accounts),
+        accounts=[to_builtins(account) for account in scene.accounts],
         mix=profile.size.mix,
         media=profile.size.media,
-        workers=workers,
+        workers=crew.all,
     )
     sampler = _sampler(folder, run, scene.house, conductor)
     interruption.playing = True
     try:
-        with conductor.staged(order):
+        with conductor.staged(order, page=page):
             try:
+                conductor.gather(profile.steps[0])
                 for step in profile.steps:
                     conductor.play(step)
                 if profile.searches:
