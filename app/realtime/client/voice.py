@@ -175,7 +175,9 @@ class Place(AsyncIterator[VoiceEvent | Roster]):
         await self._client.request("voice.share", **place, screen=screen, video=video)
 
     async def ice(self) -> Ice:
-        """Fresh credentials for TURN."""
+        """Fresh credentials for TURN; `sfu` is the media server and a token of ten minutes, once
+        a VoiceHandover has told of it. Media itself is the caller's.
+        """
         answer = await self._client.request("voice.ice", pid=self.pid, gen=self.gen)
         return msgspec.convert(answer, Ice)
 

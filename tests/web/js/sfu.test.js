@@ -33,6 +33,9 @@ test('who is there is shown with what comes from them, and who has no place is n
   assert.deepEqual(view(all), { state: 'connected', sound: 'pid-bob microphone', camera: null, screen: 'pid-bob screen_share' });
   assert.deepEqual([...all.sfu.views.value.keys()], ['pid-bob']);
   assert.deepEqual(all.sfu.sources().map(([pid, source]) => [pid, source.level()]), [['pid-bob', 0.5]]);
+  all.there().remoteParticipants.get('pid-bob').trackPublications.get('microphone').track.receiver.getSynchronizationSources = () => [{}];
+  all.there().remoteParticipants.get('pid-bob').audioLevel = 0.3;
+  assert.equal(all.sfu.sources()[0][1].level(), 0.3, 'where packets do not tell, the server does');
   all.sfu.update([]);
   assert.equal(all.sfu.views.value.size, 0);
   assert.deepEqual(all.sfu.sources(), []);
@@ -105,6 +108,18 @@ test('a connection that is given up is begun again with a fresh token, and sends
   all.there().arrives('pid-bob', 'microphone');
   assert.equal(view(all).state, 'connected');
   assert.equal(all.state.lost, 0);
+});
+
+test('signals that are lost for a moment are not told, for longer they are', async () => {
+  const all = await setUp();
+  all.there().arrives('pid-bob', 'microphone');
+  all.there().becomes('signalReconnecting');
+  await all.clock.pass(3_000);
+  assert.equal(view(all).state, 'connected');
+  await all.clock.pass(1_500);
+  assert.equal(view(all).state, 'interrupted');
+  all.there().becomes('connected');
+  assert.equal(view(all).state, 'connected');
 });
 
 test('a server that cannot be reached is given up after three quarters of a minute, unless it is the network', async () => {

@@ -15,9 +15,11 @@ import { signal } from '../../vendor/signals-core.js';
 const PATIENCE_MS = 45_000;
 const RETRY_MS = 1_000;
 const LONGEST_MS = 8_000;
+/** Signals are lost for a moment when networks change, and media goes on; for longer, it is not likely to. */
+const WAVER_MS = 4_000;
 
-/** What changes who is there, what comes from them, or how the connection is. */
-const NEWS = ['ParticipantConnected', 'ParticipantDisconnected', 'TrackSubscribed', 'TrackUnsubscribed', 'ConnectionStateChanged'];
+/** What changes who is there, or what comes from them. */
+const NEWS = ['ParticipantConnected', 'ParticipantDisconnected', 'TrackSubscribed', 'TrackUnsubscribed'];
 
 /** How each kind is published. @type {Record<Parley.Voice.Kind, any>} */
 const SOURCES = {
@@ -72,6 +74,8 @@ export class Sfu {
     /** @type {any} */
     this.timer = null;
     this.failingSince = 0;
+    /** Since when signals are lost, where they are. */
+    this.wavering = 0;
     this.pause = RETRY_MS;
     void this.#open(options.given);
   }
@@ -123,7 +127,17 @@ export class Sfu {
   }
 
   get #up() {
-    return this.room?.state === 'connected' || this.room?.state === 'signalReconnecting';
+    const state = this.room?.state;
+    return state === 'connected' || (state === 'signalReconnecting' && this.options.clock.now() - this.wavering < WAVER_MS);
+  }
+
+  #stateChanged() {
+    const { clock } = this.options;
+    if (this.room?.state === 'signalReconnecting') {
+      this.wavering = clock.now();
+      clock.setTimeout(() => { if (!this.closed) this.#look(); }, WAVER_MS);
+    }
+    this.#look();
   }
 
   /** @param {Parley.Sfu | null} given */
@@ -137,6 +151,7 @@ export class Sfu {
       room = new livekit.Room(ROOM);
       this.room = room;
       for (const name of NEWS) room.on(livekit.RoomEvent[name], () => this.#look());
+      room.on(livekit.RoomEvent.ConnectionStateChanged, () => this.#stateChanged());
       await room.connect(grant.url, grant.token);
       if (this.room !== room) return;
       room.on(livekit.RoomEvent.Disconnected, () => { if (this.room === room) this.#again(); });

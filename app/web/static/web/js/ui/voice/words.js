@@ -11,7 +11,7 @@ export const NOTICES = {
 
 /** What is different once a call goes through the media server: said for as long as it does. */
 export const AT_SERVER = 'This call goes through your organization’s media server, which could listen to it.';
-export const AT_SERVER_MORE = 'There are too many people for each to send to everyone. Parley still says who is in the call, and checks the signature with which each device joined; that the sound is theirs is the media server’s word.';
+export const AT_SERVER_MORE = 'Parley says who is in it, and checks that each device signed for joining. That what you hear comes from that device is the media server’s word.';
 
 /** @type {Record<string, string>} */
 export const GRADES = { good: 'good', fair: 'fair', poor: 'poor' };
