@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,9 +16,14 @@ from celery.signals import (
     task_prerun,
     worker_init,
     worker_process_init,
+    worker_ready,
+    worker_shutting_down,
 )
 
 from app import metrics
+
+GRACE_SECONDS = 8.0
+"""For jobs under way when a worker is told to end; Cloud Run kills it after 10."""
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.prod")
 application = Celery("parley")
@@ -126,3 +132,25 @@ worker_init.connect(_serve("worker"), weak=False)
 worker_process_init.connect(_serve("worker"), weak=False)
 beat_init.connect(_tell_of_the_whole, weak=False)
 beat_init.connect(_serve("scheduler"), weak=False)
+
+
+def _remember(sender: Any, **_: Any) -> None:
+    """The consumer of this worker: it knows which jobs it has taken and not finished."""
+    worker_shutting_down.connect(
+        lambda **_: threading.Thread(target=_give_back, args=(sender,), daemon=True).start(),
+        weak=False,
+    )
+
+
+def _give_back(consumer: Any) -> None:
+    """Put jobs that did not end in time back into the queue, and go.
+
+    Celery would wait for them until it is killed, and Redis would hand them to another worker only
+    after an hour (`visibility_timeout`). A job may so be done twice, which all of them bear.
+    """
+    time.sleep(GRACE_SECONDS)
+    consumer.task_consumer.channel.qos.restore_unacked()
+    os._exit(1)
+
+
+worker_ready.connect(_remember, weak=False)

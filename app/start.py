@@ -69,9 +69,6 @@ def main() -> None:
     except ValueError as problem:
         sys.exit(str(problem))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.prod")
-    # On SIGTERM a worker finishes what it can, and gives back what it cannot (settings:
-    # CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT); by itself it would wait until it is killed.
-    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     os.execv(words[0], words)  # noqa: S606 - no shell is meant
 
 

@@ -331,8 +331,6 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# Told to end, a worker has 10 s: what is not done by then goes back to the queue.
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 7.0
 CELERY_BEAT_SCHEDULE = {
     "beat-of-the-trail": {"task": "audit.heartbeat", "schedule": 3600},
     "verify-the-trail": {"task": "audit.verify_due", "schedule": 60},

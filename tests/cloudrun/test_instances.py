@@ -1,0 +1,285 @@
+"""The processes of the image, as Cloud Run starts, asks and ends them."""
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg2
+import pytest
+from pytest_django import Settings
+from redis import Redis
+
+from app.accounts.models import User
+from app.audit.models import Checkpoint, Entry
+from app.celery import application
+from app.realtime.protocol import Close
+from app.realtime.services import conversation_stream
+from dev.redis_server import RedisServer
+from tests.chat.talk import room
+from tests.cloudrun.image import USER, Instance, build, dockerfile
+from tests.cloudrun.rendered import container, rendered
+from tests.fakes.gcs import GcsServer
+from tests.fakes.kms import KmsServer
+from tests.live import LiveDatabase
+from tests.realtime.speaker import Speaker, bearer, opened
+
+HOST = "chat.example.org"
+SHARED = (
+    "SECRET_KEY",
+    "JWT_SIGNING_KEY",
+    "FIELD_ENCRYPTION_KEY",
+    "AUDIT_PSEUDONYM_KEY",
+    "BLIND_INDEX_KEY",
+)
+
+
+@pytest.fixture(scope="session")
+def image() -> Iterator[Path]:
+    # Not pytest's folder, which its user alone may enter.
+    folder = Path(tempfile.mkdtemp(prefix="parley-image-"))
+    try:
+        build(folder)
+        yield folder
+    finally:
+        for path in [folder, *folder.rglob("*")]:
+            if path.is_dir():
+                path.chmod(0o700)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def there(
+    live_db: LiveDatabase, redis_server: RedisServer, settings: Settings
+) -> Iterator[dict[str, str]]:
+    """Where the services of a deployment are on this machine, and the secrets that the test has."""
+    state = Path(tempfile.mkdtemp(prefix="parley-state-"))
+    os.chmod(state, 0o777)
+    with GcsServer.running() as gcs, KmsServer.running() as kms:
+        gcs.make_bucket("files")
+        [key] = [
+            one["value"] for one in container(rendered()["web"])["env"] if one["name"] == "KMS_KEY"
+        ]
+        kms.make_key(key)
+        seed = state / "seed"
+        seed.write_text("A" * 43 + "=")
+        settings.KEY_PROVIDER, settings.KMS_KEY = "cloud-kms", key
+        settings.KMS_INSECURE_LOOPBACK_ENDPOINT = kms.address
+        shared = {name: getattr(settings, name) for name in SHARED}
+        yield {name: _as_text(value) for name, value in shared.items()} | {
+            "DATABASE_URL": live_db.app_url,
+            "OWNER_DATABASE_URL": live_db.owner_url,
+            "REDIS_URL": redis_server.url,
+            "ATTACHMENT_STORAGE": f"gs://files/a?endpoint={gcs.url}",
+            "ANCHOR_BUCKET": f"gs://files/log?endpoint={gcs.url}",
+            "KMS_INSECURE_LOOPBACK_ENDPOINT": kms.address,
+            "STATE_DIR": str(state),
+            "ERASURE_LIST": str(state / "erasures.list"),
+            "SEALER_SIGNING_KEY_FILE": str(seed),
+        }
+    shutil.rmtree(state)
+
+
+def _as_text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else b64encode(value).decode()
+
+
+Starts = Callable[..., Instance]
+
+
+@pytest.fixture
+def starts(image: Path, there: dict[str, str], tmp_path: Path) -> Iterator[Starts]:
+    """Start an instance of a template; all are gone at the end."""
+    begun: list[Instance] = []
+
+    def start(name: str, **changes: str) -> Instance:
+        log = tmp_path / f"{name}-{len(begun)}.log"
+        begun.append(Instance(image, name, there | changes, log))
+        begun[-1].start()
+        return begun[-1]
+
+    yield start
+    for one in begun:
+        one.kill()
+
+
+def get(instance: Instance, path: str, **headers: str) -> "tuple[int, dict[str, str], bytes]":
+    told = {"Host": HOST, "X-Forwarded-Proto": "https"} | headers
+    asked = urllib.request.Request(instance.url + path, headers=told)
+    with urllib.request.urlopen(asked, timeout=10) as response:
+        return response.status, dict(response.headers), response.read()
+
+
+def test_the_web_service_is_ready_by_its_probe_and_serves_what_the_image_collected(
+    starts: Starts, image: Path
+) -> None:
+    web = starts("web")
+    web.wait_until_ready()
+    assert web.answers(container(web.template)["livenessProbe"]["httpGet"]["path"])
+    manifest = json.loads((image / "static/staticfiles.json").read_text())
+    path = next(path for path in manifest["paths"].values() if path.endswith(".css"))
+    status, headers, body = get(web, f"/static/{path}", **{"Accept-Encoding": "br"})
+    assert (status, headers["Content-Encoding"]) == (200, "br")
+    assert "immutable" in headers["Cache-Control"]
+    assert body == (image / f"static/{path}.br").read_bytes()
+    status, headers, _ = get(web, "/sign-in")
+    assert status == 200
+    assert "max-age=31536000" in headers["Strict-Transport-Security"]
+
+
+def test_a_request_in_flight_ends_before_the_instance_does(starts: Starts) -> None:
+    web = starts("web")
+    web.wait_until_ready()
+    body = b'{"email": "nobody@acme.example", "password": "wrong"}'
+    with socket.create_connection(("127.0.0.1", web.port), timeout=10) as client:
+        head = (
+            f"POST /api/auth/token HTTP/1.1\r\nHost: {HOST}\r\nX-Forwarded-Proto: https\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        client.sendall(head.encode() + body[:10])
+        time.sleep(0.5)  # it has a thread now
+        web.terminate()
+        time.sleep(1)
+        assert web.process.poll() is None
+        client.sendall(body[10:])
+        answer = client.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 4"), answer[:100]
+    assert web.ends() == 0
+    assert "Traceback" not in web.said()
+
+
+@contextmanager
+def socket_of(user: User, instance: Instance) -> Iterator[Speaker]:
+    """Signed in as a program would be, through the balancer's headers."""
+    told = {"Authorization": f"Bearer {bearer(user)}", "Host": HOST, "X-Forwarded-Proto": "https"}
+    asked = urllib.request.Request(f"{instance.url}/api/realtime/ticket", b"", told)
+    with urllib.request.urlopen(asked, timeout=10) as response:
+        ticket = json.load(response)["ticket"]
+    with opened(instance.url) as speaker:
+        speaker.ask("connect", ticket=ticket, client="test/1")
+        yield speaker
+
+
+def test_a_socket_is_told_to_go_elsewhere_and_what_it_sent_is_there(
+    starts: Starts, alice: User, bob: User
+) -> None:
+    talk = room(alice, bob)
+    stream = conversation_stream(talk.pk)
+    first, second = starts("gateway"), starts("gateway")
+    first.wait_until_ready()
+    second.wait_until_ready()
+    with socket_of(alice, first) as alices:
+        before = alices.sub(stream)
+        number = alices.post("send", conversation=str(talk.pk), id=str(uuid4()), body="on")
+        first.terminate()
+        assert alices.reply(number)["offset"] == before["o"] + 1
+        assert alices.push("reconnect")["d"]["after_ms"] >= 0
+        assert alices.close_code() == Close.DRAIN
+    assert first.ends() == 0
+    with socket_of(alice, second) as alices:
+        resumed = alices.sub(stream, before["e"], before["o"])
+        assert resumed["recovered"]
+        assert alices.push("message.created")["d"]["body"] == "on"
+
+
+def test_the_sealer_seals_with_no_key_that_opens_anything(
+    starts: Starts, alice: User, live_db: LiveDatabase
+) -> None:
+    assert Entry.objects.exists()
+    sealer = starts("sealer", DATABASE_URL=live_db.sealer_url)
+    until = time.monotonic() + 30
+    while not Checkpoint.objects.exists():
+        assert sealer.process.poll() is None, sealer.said()
+        assert time.monotonic() < until, sealer.said()
+        time.sleep(0.2)
+    assert "FIELD_ENCRYPTION_KEY" not in sealer.environment()
+    sealer.terminate()
+    assert sealer.ends() == 0
+
+
+def test_a_worker_gives_its_job_back_and_another_does_it(
+    starts: Starts, live_db: LiveDatabase, redis_server: RedisServer
+) -> None:
+    with (
+        closing(psycopg2.connect(live_db.owner_url)) as holder,
+        closing(Redis.from_url(redis_server.url)) as queue,
+    ):
+        with holder.cursor() as cursor:
+            cursor.execute("LOCK TABLE realtime_streamevent IN ACCESS EXCLUSIVE MODE")
+        with application.connection_for_write(redis_server.url) as broker:
+            application.send_task("realtime.prune", connection=broker)
+        worker = starts("worker")
+        _wait(lambda: _blocked(live_db), worker)
+        worker.is_ended()
+        assert queue.llen("celery") == 1, "the job is in the queue again"
+        holder.rollback()
+        starts("worker")
+        _wait(lambda: queue.llen("celery") == 0 and queue.hlen("unacked") == 0, worker)
+
+
+def _blocked(database: LiveDatabase) -> bool:
+    with (
+        closing(psycopg2.connect(database.superuser_url)) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            " AND relation = 'realtime_streamevent'::regclass"
+        )
+        return cursor.fetchone() != (0,)
+
+
+def _wait(until: Callable[[], bool], of: Instance) -> None:
+    deadline = time.monotonic() + 60
+    while not until():
+        assert time.monotonic() < deadline, of.said()
+        time.sleep(0.1)
+
+
+def test_the_migration_runs_as_the_owner_and_ends(starts: Starts) -> None:
+    migration = starts("migrate")
+    assert migration.process.wait(90) == 0, migration.said()
+    assert "No migrations to apply" in migration.said()
+
+
+def test_nothing_in_the_image_can_be_written_and_nobody_is_root(
+    starts: Starts, image: Path
+) -> None:
+    web = starts("web")
+    web.wait_until_ready()
+    status = Path(f"/proc/{web.process.pid}/status").read_text()
+    if os.geteuid() == 0:
+        assert f"Uid:\t{USER}\t{USER}" in status
+    assert not [path for path in [image, *image.rglob("*")] if path.stat().st_mode & 0o222]
+    arguments = Path(f"/proc/{web.process.pid}/cmdline").read_text()
+    for name, value in web.environment().items():
+        if "SECRET" in name or name.endswith(("_KEY", "_URL")):
+            assert value not in arguments
+
+
+def test_a_missing_variable_stops_the_start_with_its_name(starts: Starts) -> None:
+    web = starts("web", CHECKPOINT_ORIGIN="", DATABASE_URL="mysql://x")
+    assert web.process.wait(60) != 0
+    assert "CHECKPOINT_ORIGIN is missing" in web.said()
+    assert "DATABASE_URL is malformed" in web.said()
+    assert "mysql" not in web.said()
+
+
+def test_the_dockerfile_leaves_no_secret_and_ends_as_nobody() -> None:
+    stages = dockerfile()
+    assert [*stages] == ["packages", "files", ""]
+    assert "USER 10001" in stages[""]
+    assert stages[""].index("USER 10001") > max(
+        at for at, line in enumerate(stages[""]) if line.startswith(("COPY", "RUN"))
+    )
+    whole = " ".join(line for stage in stages.values() for line in stage)
+    assert "--require-hashes" in whole
+    assert not [word for word in ("SECRET_KEY", "SIGNING_KEY", "ENCRYPTION_KEY") if word in whole]
