@@ -76,7 +76,8 @@ def _held_at(trials: Sequence[Trial], knee: Knee) -> list[Trial]:
 
 def _steps(phases: Sequence[PhaseFigures], leading: str, limit: float | None) -> list[Trial]:
     """Phases of at least three rates are trials too: a step holds if it keeps the objective."""
-    if limit is None or len({phase.rate for phase in phases}) < 3:
+    steps = [phase for phase in phases if phase.rate > 0]
+    if limit is None or len({phase.rate for phase in steps}) < 3:
         return []
     return [
         Trial(
@@ -87,7 +88,7 @@ def _steps(phases: Sequence[PhaseFigures], leading: str, limit: float | None) ->
             until=phase.until,
             why="" if latency.p99 <= limit else f"p99 of {leading} above {limit:g} ms",
         )
-        for phase in phases
+        for phase in steps
         for operation in phase.operations
         if operation.name == leading and (latency := operation.latency_ms)
     ]
@@ -114,11 +115,13 @@ class _Maker:
         self.record, self.run = record, record.run
         self.end = record.seconds
         self.measured = set(measured)
+        # Before the first phase people only come; after the last one, what is late still ends.
+        began = min((phase.since for phase in self.run.phases), default=0.0)
         self.windows: Windows = [
             (phase.since, self._until(phase.until))
             for phase in self.run.phases
             if phase.name in self.measured
-        ] or [(0.0, float("inf"))]
+        ] or [(began, float("inf"))]
         self.intervals: defaultdict[str, list[Interval]] = defaultdict(list)
         for interval in record.intervals:
             self.intervals[interval.operation].append(interval)

@@ -100,12 +100,11 @@ def _check(name: str, measured: float | None, limit: float, unit: str, remark: s
 
 
 def _sentence(check: Check) -> str:
-    if check.measured is None:
-        return (
-            f"{check.name}: nothing was measured, so {check.bound} {check.limit:g} was not shown."
-        )
-    measured = f"{check.measured:,.4g} {check.unit}".rstrip()
     remark = f" {check.remark}" if check.remark else ""
+    if check.measured is None:
+        wanted = f"{check.bound} {check.limit:g}"
+        return f"{check.name}: nothing was measured, so {wanted} was not shown.{remark}"
+    measured = f"{check.measured:,.4g} {check.unit}".rstrip()
     allowed = "is allowed" if check.bound == "at most" else "is wanted"
     return f"{check.name} was {measured}; {check.bound} {check.limit:,.4g} {allowed}.{remark}"
 

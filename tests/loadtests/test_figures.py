@@ -2,6 +2,7 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -124,6 +125,26 @@ def test_a_run_comes_to_what_was_put_in(tmp_path: Path) -> None:
     assert summary.timeline.processes["web-1"].cores[5] == pytest.approx(0.3)
     assert summary.timeline.gauges["PostgreSQL: transactions a second"][3] == 120
     assert summary.timeline.gauges["sockets"][:3] == [20, 21, 22]
+
+
+def test_what_was_before_the_first_phase_does_not_count(tmp_path: Path) -> None:
+    Made().write(tmp_path)
+    record = read(tmp_path)
+    later = [msgspec.structs.replace(record.run.phases[0], since=5.0)]
+    run = msgspec.structs.replace(record.run, phases=later)
+    summary = summarize(msgspec.structs.replace(record, run=run))
+    send = next(one for one in summary.operations if one.name == "send")
+    assert (send.done, send.rate) == (150, 10)
+    assert sum(summary.timeline.operations["send"].rate) == 200
+
+
+def test_a_phase_without_load_is_no_step(tmp_path: Path) -> None:
+    phases = [
+        Phase(name=name, since=4 * n, until=4 * n + 4, users=5, rate=rate)
+        for n, (name, rate) in enumerate([("calm", 5.0), ("spike", 20.0), ("settle", 0.0)])
+    ]
+    objectives = Objectives(latency_ms={"send": Latency(p99=500)})
+    assert summarize(read(Made(phases=phases).write(tmp_path)), objectives).trials == []
 
 
 def test_a_long_run_has_no_more_bins_than_fit_the_page(tmp_path: Path) -> None:

@@ -150,6 +150,12 @@ def test_memory_that_grows_is_missed_and_a_database_may_grow(tmp_path: Path) -> 
     assert growing.sentences[0].startswith("Memory of gateway-1 was 1.2 MiB an hour; at most 1")
 
 
+def test_a_short_soak_says_nothing_of_memory(tmp_path: Path) -> None:
+    verdict = judged(tmp_path, Objectives(error_share=1, memory_mib_per_hour=1))
+    assert verdict.code == 1
+    assert verdict.sentences[0].endswith("The measured phases last less than 4 minutes.")
+
+
 def test_memory_that_nobody_watched_is_missed(tmp_path: Path) -> None:
     Made().write(tmp_path)
     (tmp_path / "resources.jsonl").unlink()
