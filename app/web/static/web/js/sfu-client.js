@@ -1,5 +1,5 @@
 /**
- * LiveKit's client, which weighs more than all the rest of the page: fetched once a call goes
+ * LiveKit's client, which weighs as much as all the rest of the page: fetched once a call goes
  * through the media server. The page has its script in a template, which runs when a copy of it is
  * put in: so the page itself names the file, and nothing here makes a script from a text.
  */
