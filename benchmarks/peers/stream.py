@@ -27,6 +27,7 @@ _OPEN = (
     "<iq id='open' type='set' to='{room}'><query xmlns='http://jabber.org/protocol/muc#owner'>"
     "<x xmlns='jabber:x:data' type='submit'/></query></iq>"
 )
+_ME, _NEW = b"code='110'", b"code='201'"
 _BODY, _END, _ERROR = b"<body>", b"</body>", b"type='error'"
 
 
@@ -55,9 +56,9 @@ class Stream(asyncio.Protocol):
         place = f"{room}@{ROOMS}"
         muc = "<x xmlns='http://jabber.org/protocol/muc'/>"
         first = await self._ask(f"<presence to='{place}/{nick}'>{muc}</presence>", b"</presence>")
-        while not any(f"code={quote}110{quote}".encode() in first for quote in "'\""):
+        while _ME not in first:
             first += await self._ask("", b"</presence>")
-        if b"201" in first:
+        if _NEW in first:
             await self._ask(_OPEN.format(room=place), b"id='open'")
 
     @staticmethod

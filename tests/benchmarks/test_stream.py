@@ -85,15 +85,19 @@ async def _server(answer: Answer) -> AsyncIterator[int]:
 
 _HEAD = "<stream:stream id='1' from='localhost'><stream:features><bind/></stream:features>"
 _THERE = "<presence from='room0@rooms.localhost/p1'><x><item role='participant'/></x></presence>"
-_ME = "<presence from='room0@rooms.localhost/p0'><x><status code='110'/></x></presence>"
+_ME = (
+    "<presence to='u201@localhost/bench' from='room0@rooms.localhost/p0'>"
+    "<x><status code='110'/>{}</x></presence>"
+)
 
 
-def _faithful(asked: str) -> str:
+def _faithful(asked: str, status: str = "") -> str:
     answers = {
         "<?xml": _HEAD,
         "<auth": "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
         "<iq id='bind'": "<iq id='bind' type='result'><bind><jid>u0@localhost/1</jid></bind></iq>",
-        "<presence": _THERE + _ME + "<message type='groupchat'><subject/></message>",
+        "<presence": _THERE + _ME.format(status) + "<message type='groupchat'><subject/></message>",
+        "<iq id='open'": "<iq type='result' id='open'/>",
         "<message": _PROSODY.format("#00 hello") + _EJABBERD.format("#01 again"),
     }
     return next(answer for begin, answer in answers.items() if asked.startswith(begin))
@@ -119,6 +123,23 @@ async def test_it_signs_in_enters_and_hears() -> None:
         stream.abort()
         await asyncio.sleep(0)
     assert heard == [b"#00 hello", b"#01 again"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_who_is_first_unlocks_the_room_and_nobody_else_tries_to(first: bool) -> None:
+    asked: list[str] = []
+
+    def remembering(said: str) -> str:
+        asked.append(said)
+        return _faithful(said, "<status code='201'/>" if first else "")
+
+    async with _server(remembering) as port:
+        stream = Stream()
+        await stream.open(port, "u201")
+        await stream.enter("room0", "p0")
+        stream.abort()
+        await asyncio.sleep(0)
+    assert any("<iq id='open'" in one for one in asked) is first
 
 
 async def test_who_is_not_let_in_is_told_why() -> None:
