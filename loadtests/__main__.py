@@ -56,15 +56,17 @@ def _scene(given: Mapping[str, str], chosen: Profile, crew: Crew) -> Iterator[Sc
     if target := given.get("TARGET"):
         accounts = chosen_accounts(given)
         check_accounts(accounts, chosen, crew.all)
-        yield Scene([check_target(target, given)], accounts, house=None)
+        url = check_target(target, given)
+        yield Scene(url, [url], accounts, house=None)
         return
-    print("Starting PostgreSQL, Redis, two gateways, worker, scheduler and sealer …", flush=True)
+    print("Starting PostgreSQL, Redis, web, two gateways, worker, scheduler, sealer …", flush=True)
     size = chosen.size
     with open_house() as house:
         # Users are dealt out to workers kind by kind, but not to one evenly: some to spare.
         spare = crew.all if crew.all > 1 else 0
         numbers = [count and count + spare for count in (size.members, size.voices, size.officers)]
-        yield Scene(house.urls, house.seed(*numbers), house=house)
+        urls = [gateway.url for gateway in house.gateways]
+        yield Scene(house.web.url, urls, house.seed(*numbers), house=house)
 
 
 def _report(folder: Path, objectives: Path, given: Mapping[str, str]) -> int:

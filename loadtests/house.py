@@ -1,7 +1,7 @@
 """What a run needs when no deployment is named: Parley as production starts it, on loopback.
 
-PostgreSQL (with every commit on the disk), Redis, two gateways that serve pages and REST as well,
-a worker, the scheduler and the sealer, in a folder of their own that ends with the run. Only
+PostgreSQL (with every commit on the disk), Redis, web, two gateways, worker, scheduler and sealer,
+by the commands of the image (`app.start`), in a folder of their own that ends with the run. Only
 processes that were started here are ever stopped, each by its own id.
 """
 
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from app.start import command
 from dev.errors import SetupProblem
 from dev.ports import LOOPBACK, free_port
 from dev.postgresql import Cluster
@@ -24,7 +25,7 @@ from dev.privileges import dying_with_parent, reaches
 from dev.processes import PROJECT, ServerProcess
 from dev.redis_server import RedisServer
 from dev.roles import LOGINS, create_database
-from dev.services import gateway_command, scheduler_command, sealer_command, worker_command
+from dev.services import scheduler_command
 from dev.state import write_privately
 from loadtests.people import Account, read_accounts
 from tests.mould import TEMPLATE, copy_of_the_mould
@@ -34,14 +35,17 @@ DATABASE = "parley_load"
 READY_SECONDS = 60
 
 
-class Gateway:
-    """One instance; killed and started again it keeps its port."""
+class Instance:
+    """A `web` or a `gateway`; killed and started again it keeps its port."""
 
-    def __init__(self, name: str, log: Path, environment: dict[str, str]) -> None:
-        self.name, self._log = name, log
-        self.port = free_port()
-        self.url = f"http://{LOOPBACK}:{self.port}"
-        self._environment = environment
+    def __init__(self, name: str, process: str, folder: Path, environment: dict[str, str]) -> None:
+        self.name, self.kind = name, process
+        self._log = folder / f"{name}.log"
+        port = free_port()
+        self.url = f"http://{LOOPBACK}:{port}"
+        self._environment = environment | {"PORT": str(port)}
+        words = command([process], self._environment)
+        self._command = [word.replace("0.0.0.0", LOOPBACK) for word in words]  # noqa: S104
         self._process: ServerProcess | None = None
 
     @property
@@ -52,7 +56,7 @@ class Gateway:
         """Return at once: `wait` returns when it answers."""
         self._process = ServerProcess(
             self.name,
-            dying_with_parent(gateway_command(sys.executable, self.port), on_parent_death="KILL"),
+            dying_with_parent(self._command, on_parent_death="KILL"),
             log=self._log,
             environment=self._environment,
         )
@@ -82,21 +86,23 @@ class House:
         self.folder = folder
         self.redis = RedisServer(folder / "redis", durable=False)
         self.cluster: Cluster
-        self.gateways: list[Gateway] = []
+        self.web: Instance
+        self.gateways: list[Instance] = []
         self.others: dict[str, ServerProcess] = {}
         self.environment: dict[str, str] = {}
         self._count = gateways
 
     @property
-    def urls(self) -> list[str]:
-        return [gateway.url for gateway in self.gateways]
+    def instances(self) -> list[Instance]:
+        """All that answer HTTP."""
+        return [*([self.web] if hasattr(self, "web") else []), *self.gateways]
 
     def processes(self) -> dict[str, tuple[str, int]]:
         """Name to kind and process id of all that runs now."""
         found = {"postgres": ("postgres", self.cluster.process.pid)}
         if self.redis.is_running:
             found["redis"] = ("redis", self.redis.process.pid)
-        found |= {one.name: ("gateway", one.pid) for one in self.gateways if one.pid}
+        found |= {one.name: (one.kind, one.pid) for one in self.instances if one.pid}
         return found | {name: (name, one.pid) for name, one in self.others.items()}
 
     def start(self) -> None:
@@ -109,24 +115,26 @@ class House:
         secret = passwords.as_dict()
         urls = {kind: self.cluster.url(DATABASE, LOGINS[kind], secret[kind]) for kind in LOGINS}
         self.environment = self._environment(urls["app"])
-        for number in range(self._count):
-            name = f"gateway-{number + 1}"
-            log = self.folder / f"{name}.log"
-            self.gateways.append(Gateway(name, log, self.environment))
-            self.gateways[-1].start()
+        self.web = Instance("web", "web", self.folder, self.environment)
+        self.gateways = [
+            Instance(f"gateway-{number + 1}", "gateway", self.folder, self.environment)
+            for number in range(self._count)
+        ]
+        for instance in self.instances:
+            instance.start()
         sealing = {
             "SEALER_DATABASE_URL": urls["sealer"],
             "SEALER_SIGNING_KEY_FILE": str(self._key("sealer-signing.key")),
         }
-        self._begin("sealer", sealer_command(sys.executable), sealing)
-        self._begin("worker", worker_command(sys.executable))
+        self._begin("sealer", command(["sealer"], {}), sealing)
+        self._begin("worker", command(["worker"], {}), {"REMAP_SIGTERM": "SIGQUIT"})
         self._begin("scheduler", scheduler_command(sys.executable, self.folder / "schedule"))
-        for gateway in self.gateways:
-            gateway.wait()
+        for instance in self.instances:
+            instance.wait()
 
     def stop(self) -> None:
-        for gateway in self.gateways:
-            gateway.stop()
+        for instance in self.instances:
+            instance.stop()
         for process in reversed(list(self.others.values())):
             process.stop()
         if hasattr(self, "cluster"):
@@ -136,9 +144,9 @@ class House:
     def seed(self, members: int, voices: int, officers: int) -> list[Account]:
         """Found an organization of so many, and return what they sign in with."""
         accounts = self.folder / "accounts.json"
-        command = [sys.executable, "-m", "loadtests.seed"]
+        seeding = [sys.executable, "-m", "loadtests.seed"]
         done = subprocess.run(
-            [*command, str(members), str(voices), str(officers), str(accounts)],
+            [*seeding, str(members), str(voices), str(officers), str(accounts)],
             env=self.environment,
             cwd=PROJECT,
             capture_output=True,
@@ -149,10 +157,10 @@ class House:
             raise SetupProblem(f"The organization could not be founded:\n{done.stderr[-2000:]}")
         return read_accounts(accounts)
 
-    def _begin(self, name: str, command: list[str], more: dict[str, str] | None = None) -> None:
+    def _begin(self, name: str, words: list[str], more: dict[str, str] | None = None) -> None:
         self.others[name] = ServerProcess(
             name,
-            dying_with_parent(command, on_parent_death="KILL"),
+            dying_with_parent(words, on_parent_death="KILL"),
             log=self.folder / f"{name}.log",
             environment=self.environment | (more or {}),
         )

@@ -36,7 +36,9 @@ class Stage:
         self.log = WorkerLog(folder, worker, began=order.began)
         self.engine = Engine(self.log, order.run)
         accounts = convert(order.accounts, list[Account])
-        self.crowd = Crowd(accounts[number :: order.workers], order.targets, order.local)
+        self.crowd = Crowd(
+            accounts[number :: order.workers], order.web, order.gateways, order.local
+        )
         self._ledger = folder / f"{worker}.ledger.json"
         gevent.spawn(self._drain)
 

@@ -11,13 +11,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """`folder` is a path that every worker reaches; `began` is `Run.began`; `accounts` are those of
-    all workers, as `people.Account` has them."""
+    """`web` and `gateways` are base URLs, of REST and of sockets. `folder` is a path that every
+    worker reaches; `began` is `Run.began`; `accounts` are those of all, as `people.Account`s."""
 
     run: str
     folder: str
     began: float
-    targets: list[str]
+    web: str
+    gateways: list[str]
     local: bool
     accounts: list[dict[str, Any]]
     mix: str

@@ -98,11 +98,13 @@ def write_accounts(path: Path, accounts: Sequence[Account]) -> None:
 class Crowd:
     """The accounts of one worker, of which each is used by one user at a time."""
 
-    def __init__(self, accounts: Sequence[Account], targets: Sequence[str], local: bool) -> None:
+    def __init__(
+        self, accounts: Sequence[Account], web: str, gateways: Sequence[str], local: bool
+    ) -> None:
         self._free: dict[Kind, list[Account]] = {
             kind: [one for one in accounts if one.kind == kind][::-1] for kind in KINDS
         }
-        self._targets = itertools.cycle(targets)
+        self.web, self._gateways = web, itertools.cycle(gateways)
         # The house is production behind a proxy that ends TLS, as its platform has one.
         self.headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
         if not local:
@@ -118,9 +120,9 @@ class Crowd:
     def give_back(self, account: Account) -> None:
         self._free[account.kind].append(account)
 
-    def next_target(self) -> str:
+    def next_gateway(self) -> str:
         """The instances in turn, as a load balancer has it."""
-        return next(self._targets)
+        return next(self._gateways)
 
     @property
     def signing_in(self) -> asyncio.Semaphore:
@@ -135,8 +137,7 @@ class Person:
     def __init__(self, engine: Engine, crowd: Crowd, account: Account) -> None:
         self.engine, self.crowd, self.account = engine, crowd, account
         self.name, self.user = account.name, ""
-        self.target = crowd.next_target()
-        self._http = Http(self.target, crowd.headers)
+        self._http = Http(crowd.web, crowd.headers)
         self._access, self._refresh = account.access, account.refresh
         self._since = now() if account.access else 0.0
         self._renewing = asyncio.Lock()
@@ -150,32 +151,21 @@ class Person:
         return None
 
     async def rest(self, method: str, path: str, **more: Any) -> Any:
-        """One request. Raises Answered, OSError, EOFError, TimeoutError.
-
-        Where an instance is gone the next one is asked, as a load balancer does.
-        """
-        try:
-            return await self._http.ask(method, path, token=await self._token(), **more)
-        except ConnectionRefusedError:
-            self._move()
-            return await self._http.ask(method, path, token=await self._token(), **more)
+        """One request. Raises Answered, OSError, EOFError, TimeoutError."""
+        return await self._http.ask(method, path, token=await self._token(), **more)
 
     def client(self, name: str = "load/1") -> Client:
         """A socket of this person's; each attempt goes to the next instance."""
-        return Client(lambda: self.target.replace("http", "ws", 1) + "/ws", self._ticket, name=name)
+        crowd = self.crowd
+        return Client(
+            lambda: crowd.next_gateway().replace("http", "ws", 1) + "/ws", self._ticket, name=name
+        )
 
     def close(self) -> None:
         self._http.close()
 
-    def _move(self) -> None:
-        """From here on, the next instance."""
-        self._http.close()
-        self.target = self.crowd.next_target()
-        self._http = Http(self.target, self.crowd.headers)
-
     async def _ticket(self) -> str:
-        self._move()
-        http = Http(self.target, self.crowd.headers)
+        http = Http(self.crowd.web, self.crowd.headers)
         try:
             token = await self._token()
             answer = await http.ask("POST", "/api/realtime/ticket", token=token)
@@ -205,7 +195,7 @@ class Person:
         await self._take("refresh", "/api/auth/token/refresh", {"refresh": self._refresh})
 
     async def _take(self, operation: str, path: str, given: dict[str, str]) -> None:
-        http, answer = Http(self.target, self.crowd.headers), None
+        http, answer = Http(self.crowd.web, self.crowd.headers), None
         try:
             with self.engine.timed(operation, kind="http"):
                 answer = await http.ask("POST", path, given)

@@ -43,7 +43,8 @@ class Interruption:
 class Scene:
     """What is loaded: its instances, whom users sign in as, and the house if it is ours."""
 
-    targets: list[str]
+    web: str
+    gateways: list[str]
     accounts: list[Account]
     house: House | None
 
@@ -60,7 +61,7 @@ def run_on(
     folder = new_folder(Path(given.get("FOLDER") or FOLDER), profile.name)
     run = Run(
         profile=profile.name,
-        target="this machine" if scene.house else scene.targets[0],
+        target="this machine" if scene.house else scene.web,
         began=datetime.now(UTC),
         rate_unit=profile.rate_unit,
         workers=crew.all,
@@ -71,7 +72,8 @@ def run_on(
         run=uuid4().hex[:8],
         folder=str(folder),
         began=run.began.timestamp(),
-        targets=scene.targets,
+        web=scene.web,
+        gateways=scene.gateways,
         local=scene.house is not None,
         accounts=[to_builtins(account) for account in scene.accounts],
         mix=profile.size.mix,
