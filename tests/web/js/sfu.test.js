@@ -47,6 +47,7 @@ test('whoever has not signed their place is not heard', async () => {
   all.there().arrives('pid-eve', 'microphone');
   assert.equal(view(all, 'pid-eve').sound, null);
   await quiet();
+  assert.deepEqual(all.sfu.sources(), []);
   assert.deepEqual(view(all, 'pid-eve'), { state: 'unproven', sound: null, camera: null, screen: null });
 });
 

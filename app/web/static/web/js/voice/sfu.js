@@ -112,8 +112,8 @@ export class Sfu {
 
   /** @returns {[string, Parley.Voice.Source][]} whose sound comes */
   sources() {
-    return this.people.flatMap(({ pid }) => {
-      const receiver = this.#publications(pid).find((one) => KIND_OF.get(one.source) === 'sound')?.track?.receiver;
+    return [...this.views.value].flatMap(([pid, view]) => {
+      const receiver = view.sound && this.#publications(pid).find((one) => KIND_OF.get(one.source) === 'sound')?.track?.receiver;
       // Packets from the server need not name their loudness; then it is the server that tells who speaks.
       const told = () => this.room?.remoteParticipants.get(pid)?.audioLevel ?? 0;
       return receiver ? [[pid, { stats: () => receiver.getStats(), level: () => Math.max(loudness(receiver), told()) }]] : [];
