@@ -2,7 +2,7 @@
 
 The project's client is asyncio, locust is gevent. locust's patching of the standard library is
 switched off (it needs none of it here), so that both can run in one process; why so and not
-otherwise: docs/loadtests.md.
+otherwise: docs/decisions/0020-load-generator.md.
 """
 
 import asyncio
