@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from app import metrics
+from app.settings.env import listening
 
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDER = PROJECT / "cloudrun" / "monitoring"
@@ -193,3 +194,19 @@ def test_a_dashboard_is_one_that_grafana_loads(path: Path) -> None:
         references = [target["refId"] for target in panel["targets"]]
         assert len(set(references)) == len(references)
     assert [item["name"] for item in board["templating"]["list"]] == ["source"]
+
+
+def test_what_compose_scrapes_are_its_services_at_the_port_where_they_answer() -> None:
+    compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+    (job,) = yaml.safe_load((FOLDER / "prometheus.yaml").read_text())["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+    _, ports = listening(compose["x-parley"]["environment"]["METRICS_LISTEN"]) or ("", range(0))
+    assert found["port"] == ports[0]
+    serving = {"web", "gateway", "worker", "scheduler", "sealer"}
+    assert set(found["names"]) == serving
+    for name in serving:
+        service = compose["services"][name]
+        assert service["command"] == [name]
+        assert service["environment"] == compose["x-parley"]["environment"]
+    for name in ("prometheus", "grafana"):
+        assert compose["services"][name]["profiles"] == ["monitoring"]
