@@ -119,8 +119,14 @@ test('signals that are lost for a moment are not told, for longer they are', asy
   assert.equal(view(all).state, 'connected');
   await all.clock.pass(1_500);
   assert.equal(view(all).state, 'interrupted');
+  all.sfu.begin();
+  all.sfu.send('sound', 'voice');
+  await quiet();
+  assert.equal(all.sfu.sent, false);
   all.there().becomes('connected');
   assert.equal(view(all).state, 'connected');
+  await quiet();
+  assert.equal(all.sfu.sent, true, 'what was given meanwhile');
 });
 
 test('a server that cannot be reached is given up after three quarters of a minute, unless it is the network', async () => {

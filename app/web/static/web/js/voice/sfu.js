@@ -37,6 +37,11 @@ const ROOM = {
   dynacast: true,
   // Our tracks outlive a change of routes, and the page says itself when it goes.
   stopLocalTrackOnUnpublish: false, disconnectOnPageLeave: false,
+  // About ten seconds: after that it is begun anew, with a fresh token.
+  reconnectPolicy: {
+    /** @param {{retryCount: number}} context */
+    nextRetryDelayInMs: ({ retryCount }) => (retryCount < 6 ? Math.min(300 * 2 ** retryCount, 3_000) * (0.75 + Math.random() / 2) : null),
+  },
 };
 
 /**
@@ -138,6 +143,8 @@ export class Sfu {
       clock.setTimeout(() => { if (!this.closed) this.#look(); }, WAVER_MS);
     }
     this.#look();
+    // What was to be sent or muted meanwhile.
+    if (this.room?.state === 'connected') for (const kind of KINDS) this.#align(kind);
   }
 
   /** @param {Parley.Sfu | null} given */
@@ -157,8 +164,6 @@ export class Sfu {
       room.on(livekit.RoomEvent.Disconnected, () => { if (this.room === room) this.#again(); });
       this.failingSince = 0;
       this.pause = RETRY_MS;
-      this.#look();
-      for (const kind of KINDS) this.#align(kind);
     } catch {
       if (!this.closed && this.room === room) this.#again();
     }
