@@ -328,7 +328,7 @@ def _forward(receiver: Any, publication: Publication, heard: Callable[[RtpPacket
 
 
 async def _send(listener: RTCRtpTransceiver, packet: RtpPacket, codec: str) -> None:
-    types = [one.payloadType for one in listener._codecs if one.mimeType == codec]
+    types = [one.payloadType or 0 for one in listener._codecs if one.mimeType == codec]
     if not types or not listener.mid:
         return
     copy = RtpPacket(
