@@ -10,7 +10,13 @@ from django.core.management import execute_from_command_line
 
 # Who a command is to the database. Every other one works as the app, which may not
 # change the schema or the log.
-ROLES = {"migrate": "owner", "seal": "sealer", "database_roles": "admin"}
+ROLES = {
+    "migrate": "owner",
+    "backup": "owner",
+    "restore": "owner",
+    "seal": "sealer",
+    "database_roles": "admin",
+}
 
 
 def main(arguments: list[str]) -> None:

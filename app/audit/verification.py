@@ -11,7 +11,7 @@ from app.audit.actions import Action
 from app.audit.checkpoint import PublicKey
 from app.audit.findings import Known, Report
 from app.audit.models import Verification
-from app.audit.outside import kept_outside
+from app.audit.outside import Outside, kept_outside
 from app.audit.services import SYSTEM, Target, record
 from app.audit.verify import verify
 
@@ -25,7 +25,16 @@ def verify_everywhere(
     known: Sequence[Known] = (),
 ) -> Report:
     """`verify` the log, also against what every anchor keeps of it."""
-    outside = kept_outside(organization, trusted)
+    return compared(organization, kept_outside(organization, trusted), trusted, known)
+
+
+def compared(
+    organization: UUID,
+    outside: Outside,
+    trusted: Sequence[PublicKey] = (),
+    known: Sequence[Known] = (),
+) -> Report:
+    """`verify` the log against what was read outside of it."""
     report = verify(organization, trusted=trusted, known=[*known, *outside.known])
     for problem in outside.problems:
         report.add(problem.fault, problem.place, problem.message)
