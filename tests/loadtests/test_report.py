@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from loadtests import report
 from loadtests.charts import clock, linear, logarithmic, number
-from loadtests.comparison import FOLDER, Unlike, compare, keep
+from loadtests.comparison import FOLDER, Figure, Unlike, compare, keep
 from loadtests.figures import summarize
 from loadtests.page import page
 from loadtests.record import Environment, Fault, Ledger, Phase, read
@@ -146,6 +146,28 @@ def test_what_is_slower_is_worse_and_what_chance_does_is_not(tmp_path: Path) -> 
     assert any(one.startswith("Worse: send, p50 is 8") for one in comparison.sentences)
     back = compare(before, after)
     assert "send, p50" in {row.name for row in back.rows if row.verdict == "better"}
+
+
+@pytest.mark.parametrize(
+    ("value", "parts", "verdict"),
+    [
+        (12.0, [12.0] * 8 + [9.0] * 2, "worse"),
+        (12.0, [12.0] * 7 + [9.0] * 3, "alike"),
+        (10.9, [10.9] * 10, "alike"),
+        (8.0, [8.0] * 8 + [11.0] * 2, "better"),
+        (8.0, [8.0] * 7 + [11.0] * 3, "alike"),
+        (12.0, [], "worse"),
+        (12.0, [None] * 10, "worse"),
+    ],
+)
+def test_worse_is_a_tenth_more_in_eight_of_ten_parts(
+    tmp_path: Path, value: float, parts: list[float | None], verdict: str
+) -> None:
+    figure = Figure(name="p50", unit="ms", better="lower", value=10, parts=[10.0] * 10)
+    there = msgspec.structs.replace(kept(tmp_path), figures=[figure])
+    now = msgspec.structs.replace(figure, value=value, parts=parts)
+    [row] = compare(msgspec.structs.replace(there, figures=[now]), there).rows
+    assert row.verdict == verdict
 
 
 def test_less_throughput_is_worse(tmp_path: Path) -> None:
