@@ -248,7 +248,7 @@ test('a call that grows goes on through the media server, with a token that is a
   all.answers['voice.ice'] = () => ({ servers: [], ttl: 600, sfu: MEDIA });
   all.event('voice.handover', { to: 'sfu', force: true });
   await quiet();
-  assert.deepEqual([all.room.atServer.value, all.room.phase.value], [true, 'connected']);
+  assert.deepEqual([all.room.atServer.value, all.room.phase.value, all.calls.news.value?.kind], [true, 'connected', 'server']);
   const [media] = world.rooms;
   assert.deepEqual([media.url, media.token, media.localParticipant.log], [MEDIA.url, MEDIA.token, ['publish microphone']]);
   media.arrives('pid-of-bob', 'microphone');
@@ -258,6 +258,8 @@ test('a call that grows goes on through the media server, with a token that is a
   await all.calls.mute(true);
   await quiet();
   assert.equal(media.localParticipant.getTrackPublication('microphone').isMuted, true);
+  all.event('voice.handover', { to: 'mesh', force: false });
+  assert.deepEqual([all.room.atServer.value, all.calls.news.value?.kind], [false, 'mesh']);
   await all.calls.leave();
   assert.equal(media.state, 'disconnected');
 });

@@ -12,7 +12,7 @@ import { batch, computed, effect, signal, untracked } from '../../vendor/signals
 
 /**
  * @typedef {{call: string | null, roster: Parley.Voice.Roster, capacity: number, notice: string[], host: boolean}} RoomView
- * @typedef {{kind: 'joined' | 'left' | 'kicked' | 'muted' | 'moved' | 'sharing' | 'notice', user: string, by: string | null, conversation: string, notice?: string[]}} News
+ * @typedef {{kind: 'joined' | 'left' | 'kicked' | 'muted' | 'moved' | 'sharing' | 'notice' | 'server' | 'mesh', user: string, by: string | null, conversation: string, notice?: string[]}} News
  * @typedef {object} Options
  * @property {Parley.Me} me
  * @property {Parley.Voice.Api} api
@@ -175,6 +175,8 @@ export class Calls {
     else if (t === 'voice.left' && pid !== mine && d.reason !== 'replaced') kind = d.reason === 'kicked' ? 'kicked' : 'left';
     else if (t === 'voice.changed' && pid === mine && d.muted && d.muted_by) kind = 'muted';
     else if (t === 'voice.changed' && pid !== mine && d.screen && !before.get(pid)?.screen) kind = 'sharing';
+    else if (t === 'voice.handover' && d.to === 'sfu' && d.force && !this.room.atServer.value) kind = 'server';
+    else if (t === 'voice.handover' && d.to === 'mesh' && this.room.atServer.value) kind = 'mesh';
     if (t === 'voice.notice' && d.notice.length > 0) this.news.value = { kind: 'notice', user: '', by: null, conversation, notice: d.notice };
     if (kind && pid !== (kind === 'joined' ? mine : null)) this.news.value = { kind, user, by: d.by ?? d.muted_by ?? null, conversation };
   }

@@ -67,6 +67,8 @@ export function newsWords(session, { kind, user, by, conversation, notice = [] }
     case 'muted': return `${host} muted you.`;
     case 'moved': return `${host} moved you to the call in ${known ? session.store.title(known) : 'another conversation'}. You are muted.`;
     case 'sharing': return `${name} shares a screen.`;
+    case 'server': return AT_SERVER;
+    case 'mesh': return 'This call goes from device to device again.';
     case 'notice': return notice.map((one) => NOTICES[one] ?? '').join(' ');
   }
 }
