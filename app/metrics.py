@@ -162,7 +162,7 @@ QUEUE = SEND_STAGE_SECONDS.of("queue")
 SEAL = SEND_STAGE_SECONDS.of("seal")
 """Sealing the texts."""
 STATEMENTS = SEND_STAGE_SECONDS.of("statements")
-"""All statements of the transaction, checks included, sealing left out."""
+"""From the first statement of the transaction to the last, with checks and sealing."""
 COMMIT = SEND_STAGE_SECONDS.of("commit")
 """COMMIT alone: deferred checks and the disk."""
 HINT = SEND_STAGE_SECONDS.of("hint")

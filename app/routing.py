@@ -10,7 +10,7 @@ from django.conf import settings
 from django.urls import path
 from msgspec import Struct
 
-from app.accounts.access import active_users, live_sessions
+from app.accounts.access import active_authors, active_users, live_sessions
 from app.accounts.models import User
 from app.accounts.origin import socket_origin
 from app.chat import consumers as chat
@@ -38,7 +38,7 @@ def _execute(principal: Principal, command: AnyCommand) -> Struct:
 
 
 def _send_many(sends: Sequence[tuple[Principal, SendData]]) -> Sequence[Struct | Exception]:
-    return chat.send_many(sends, _users([principal for principal, _ in sends]))
+    return chat.send_many(sends, active_authors({principal.user for principal, _ in sends}))
 
 
 def _take_places(wanted: Sequence[tuple[Principal, Taking]]) -> Sequence[Struct | Exception]:

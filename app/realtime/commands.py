@@ -88,7 +88,7 @@ class Commands:
         self._backend, self._hub, self._lanes = backend, hub, lanes
         self._refresh, self._shown = refresh, shown
         self._sends: Batcher[tuple[Principal, protocol.SendData], Struct] = Batcher(
-            lambda batch: lanes.run(Lane.SENDS, backend.send_many, batch)
+            lambda batch: lanes.run(Lane.SENDS, backend.send_many, batch), waits=metrics.QUEUE
         )
         self._places: Batcher[tuple[Principal, Taking], Struct] = Batcher(
             lambda batch: lanes.run(Lane.PLACES, backend.take_places, batch)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import count
+from time import perf_counter
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from app import metrics
 from app.accounts.models import User
 from app.accounts.permissions import Permission, require
 from app.audit.actions import Action
@@ -65,7 +67,14 @@ def send_messages(drafts: Sequence[Draft]) -> list[Ack | DomainError]:
     """
     try:
         with transaction.atomic():
-            return _send(drafts)
+            began = perf_counter()
+            # The first of those that are called after the commit, before anybody is told.
+            transaction.on_commit(lambda: metrics.COMMIT.observe(perf_counter() - done))
+            outcomes = _send(drafts)
+            done = perf_counter()
+            metrics.STATEMENTS.observe(done - began)
+        metrics.SEND_BATCH.of().observe(len(drafts))
+        return outcomes
     except (IntegrityError, KeyUnavailable) as error:
         # The same id in two places at the same time: one by one, the later sees the earlier.
         # And where one conversation's key is not to be had, the others go on.
@@ -221,10 +230,11 @@ def _insert(drafts: Sequence[tuple[Draft, bool]], files: Files) -> dict[UUID, _K
     counts = Counter(conversation_stream(draft.conversation) for draft, _ in drafts)
     places = realtime.reserve_many(counts)
     following = {stream: count(place.first) for stream, place in places.items()}
-    fresh = [
-        _sealed(draft, next(following[conversation_stream(draft.conversation)]))
-        for draft, _ in drafts
-    ]
+    with metrics.SEAL.timed():
+        fresh = [
+            _sealed(draft, next(following[conversation_stream(draft.conversation)]))
+            for draft, _ in drafts
+        ]
     entries = record_many([_sent(one, files) for one in fresh])
     rows.insert(
         [
