@@ -101,6 +101,8 @@ class Engine:
                 actor.cancel()
             await asyncio.gather(*self._actors, return_exceptions=True)
 
+        if not self._thread.is_alive():
+            return
         self.ask(end_all)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -184,6 +186,8 @@ class Engine:
         self._actors.discard(task)
         if not task.cancelled() and (error := task.exception()):
             # A user that cannot live is a load that was not there: the run must not look fine.
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
             self.failure = self.failure or f"{type(error).__name__}: {error}"
 
 

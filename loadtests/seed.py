@@ -23,7 +23,7 @@ from app.chat.services import start_conversation  # noqa: E402
 from loadtests.people import Account, Kind, write_accounts  # noqa: E402
 
 CIRCLE = 20  # people of one conversation
-ROOM = 6  # people of one voice room: a mesh
+ROOM = 5  # people of one voice room: a mesh, with places to spare for those who crashed
 SIGN_INS = 3
 PASSWORD = "load tests only, on this machine"  # noqa: S105 - of a database that ends with the run
 

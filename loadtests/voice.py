@@ -27,6 +27,7 @@ from loadtests.people import Person
 
 ACTIONS = {"voice.mute": 60, "voice.drop": 15, "voice.leave": 15, "voice.crash": 10}
 LOOK_SECONDS = 1.0
+ATTEMPTS, AGAIN_SECONDS = 6, 5.0
 
 
 class Voice(Actor):
@@ -81,6 +82,15 @@ class Voice(Actor):
     async def _enter(self, since: float) -> None:
         """Open a socket and join; everything in the room counts from `since`."""
         self._client = await self._socket.enter_async_context(self.connected())
+        for attempt in range(ATTEMPTS):
+            await self._join(since if attempt == 0 else now())
+            if self._watch:
+                return
+            # The places of those who crashed are taken for as long as their leases last.
+            await asyncio.sleep(AGAIN_SECONDS)
+        raise RuntimeError(f"{self.person.name} was not let into the room {self._room}")
+
+    async def _join(self, since: float) -> None:
         self.engine.log.intended("voice.join")
         with self.engine.timed("voice.join", since):
             self.place = await self._client.join(self._room, self._device, self._kit.fingerprint)
@@ -89,8 +99,6 @@ class Voice(Actor):
                 asyncio.create_task(self._listen(since)),
                 asyncio.create_task(self._look()),
             ]
-        if not self._watch:
-            raise RuntimeError(f"{self.person.name} was not let into the room {self._room}")
 
     async def _end(self) -> None:
         for task in self._watch:
