@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from benchmarks.figures import Incorrect
 
 RING = 64
-PATIENCE, _LOOK = 10.0, 0.05
+PATIENCE, _LOOK = 30.0, 0.01
 
 
 def numbered(number: int) -> str:

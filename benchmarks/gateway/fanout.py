@@ -30,7 +30,7 @@ from benchmarks.gateway.followers import ALIVE
 from benchmarks.gateway.frames import masked
 from benchmarks.gateway.pairs import Wire
 from benchmarks.gateway.servers import Gateway, Peer, Server, used
-from benchmarks.gateway.turns import Turn, rate, ratio, turn
+from benchmarks.gateway.turns import Meter, Turn, rate, ratio
 from benchmarks.peers.programs import xmpp_user
 from benchmarks.peers.stream import Stream, to_all
 from tests.live import LiveDatabase
@@ -71,16 +71,17 @@ class Listeners:
             self._say()
 
     async def work(self, used: Callable[[], float], seconds: float) -> Turn:
-        """Say and hear for so long, then wait for the rest. Raises Incorrect."""
+        """Say and hear for so long, then wait for the rest: all of it, and its cost from the first
+        to the last. Raises Incorrect."""
+        meter = Meter(lambda: self.delivered, used)
         self._saying = True
         self._keep_saying()
-        await asyncio.sleep(0.3)
-        result = await turn(lambda: self.delivered, used, seconds)
+        await asyncio.sleep(seconds)
         self._saying = False
         # A gateway that read the log may be ahead of what was said: all of them get that too.
         furthest = max(self.said, *(counter.received for counter in self.counters))
         await arrived(self.counters, [furthest] * len(self.counters))
-        return result
+        return meter.read()
 
 
 class Speaker:

@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from benchmarks.gateway.counting import RING, Counter, arrived, numbered
-from benchmarks.gateway.turns import Turn, turn
-
-WARM_UP_SECONDS = 0.3
+from benchmarks.gateway.turns import Meter, Turn
 
 
 class Wire(Protocol):
@@ -53,19 +51,21 @@ class Side(Counter):
 async def relay(
     sides: Sequence[Side], used: Callable[[], float], *, seconds: float, window: int
 ) -> Turn:
-    """Keep `window` messages of each side in flight, then let all arrive. Raises Incorrect."""
+    """Keep `window` messages of each side in flight, then let all arrive: all of them, and their
+    cost from the first to the last. Raises Incorrect."""
     before = [side.connection.on_texts for side in sides]
+    meter = Meter(lambda: sum(side.received for side in sides), used)
     for side in sides:
         side.connection.on_texts = side.heard
         side.answering = True
         side.say(window)
-    await asyncio.sleep(WARM_UP_SECONDS)
-    result = await turn(lambda: sum(side.received for side in sides), used, seconds)
+    await asyncio.sleep(seconds)
     for side in sides:
         side.answering = False
     # Two and two hear each other: what one sent, the other received.
     others = [side for two in zip(sides[::2], sides[1::2], strict=True) for side in two[::-1]]
     await arrived(sides, [other.sent for other in others])
+    result = meter.read()
     for side, heard in zip(sides, before, strict=True):
         side.connection.on_texts = heard
     return result

@@ -23,8 +23,7 @@ from benchmarks.figures import Incorrect
 from benchmarks.gateway.connection import TIMEOUT, Member, command
 from benchmarks.gateway.followers import ALIVE
 from benchmarks.gateway.frames import masked
-from benchmarks.gateway.machine import Moment
-from benchmarks.gateway.turns import Turn, turn
+from benchmarks.gateway.turns import Meter, Turn, turn
 
 WARMING, _LOOK = 0.5, 0.02
 _PUSH = b'{"s"'
@@ -167,15 +166,13 @@ class Load(ABC):
                 left[talker] -= 1
                 talker.send(time.perf_counter())
 
-        began, before, cost = Moment.now(), self.acknowledged, used()
+        meter = Meter(lambda: self.acknowledged, used)
         for talker in self.everyone:
             talker.on_taken = again
             for _ in range(under_way):
                 again(talker)
         times = await self.settle()
-        after, cost, ended = self.acknowledged, used() - cost, Moment.now()
-        shares = ended.share_since(began), ended.idle_since(began)
-        return Turn(after - before, ended.wall - began.wall, cost, *shares), times
+        return meter.read(), times
 
     async def offer(
         self, rate: float, used: Callable[[], float], seconds: float
@@ -183,7 +180,7 @@ class Load(ABC):
         """So many messages a second, evenly, by all in turn, whatever the server does meanwhile:
         times count from when each was to be sent. Raises Incorrect."""
         late: list[float] = []
-        began, before, cost = Moment.now(), self.acknowledged, used()
+        meter = Meter(lambda: self.acknowledged, used)
         start = time.perf_counter()
         for number in range(round(rate * seconds)):
             due = start + number / rate
@@ -194,10 +191,8 @@ class Load(ABC):
             if number % 50 == 0:
                 await asyncio.sleep(0)  # also when late: what arrives must be heard
         times = await self.settle()
-        after, cost, ended = self.acknowledged, used() - cost, Moment.now()
         times.late = late
-        shares = ended.share_since(began), ended.idle_since(began)
-        return Turn(after - before, ended.wall - began.wall, cost, *shares), times
+        return meter.read(), times
 
 
 class Crowd(Load):

@@ -33,18 +33,25 @@ class Turn:
         return self.generator_idle < LEAST_IDLE and self.server_seconds / self.wall < NEARLY_ALL
 
 
+class Meter:
+    """Watches the counter `done` and the server's processor time from its making on."""
+
+    def __init__(self, done: Callable[[], int], used: Callable[[], float]) -> None:
+        self._done, self._used = done, used
+        self._began, self._before, self._cost = Moment.now(), done(), used()
+
+    def read(self) -> Turn:
+        """What has happened since."""
+        done, cost, now = self._done() - self._before, self._used() - self._cost, Moment.now()
+        shares = now.share_since(self._began), now.idle_since(self._began)
+        return Turn(done, now.wall - self._began.wall, cost, *shares)
+
+
 async def turn(done: Callable[[], int], used: Callable[[], float], seconds: float) -> Turn:
-    """Watch the counter `done` and the server's processor time for so long."""
-    began, before, cost = Moment.now(), done(), used()
+    """Watch for so long."""
+    meter = Meter(done, used)
     await asyncio.sleep(seconds)
-    after, cost, ended = done(), used() - cost, Moment.now()
-    return Turn(
-        after - before,
-        ended.wall - began.wall,
-        cost,
-        ended.share_since(began),
-        ended.idle_since(began),
-    )
+    return meter.read()
 
 
 def rate(name: str, unit: str, turns: Sequence[Turn]) -> Figure:

@@ -1,7 +1,7 @@
 """How each peer is started, on a port of this machine: as it is shipped, tuned as its makers say.
 
-Limits of rate are off for all of them, and what a room of ours does not do either (history,
-presence of the server, federation) is off where it can be.
+Limits of rate are off for all of them, and so is what nothing is measured of (history of rooms,
+offline messages, federation, TLS).
 """
 
 import shutil
