@@ -56,7 +56,7 @@ modules:
 def ejabberd(port: int, folder: Path) -> Program:
     """One scheduler that does not spin while it waits, since it has one core (`erl` +S, +sbwt)."""
     root = install.debian()
-    libraries = root / "usr" / "lib" / "x86_64-linux-gnu"
+    libraries = _libraries(root)
     erlang = root / "usr" / "lib" / "erlang"
     [runtime] = erlang.glob("erts-*")
     settings = folder / "ejabberd.yml"
@@ -102,7 +102,7 @@ Component "{rooms}" "muc"
 
 def prosody(port: int, folder: Path) -> Program:
     root = install.debian()
-    libraries = root / "usr" / "lib" / "x86_64-linux-gnu"
+    libraries = _libraries(root)
     accounts = folder / DOMAIN / "accounts"
     accounts.mkdir(parents=True)
     for number in range(XMPP_USERS):
@@ -123,6 +123,11 @@ def prosody(port: int, folder: Path) -> Program:
             "LD_LIBRARY_PATH": str(libraries),
         },
     )
+
+
+def _libraries(root: Path) -> Path:
+    [found] = (root / "usr" / "lib").glob("*-linux-gnu*")  # of this machine's architecture
+    return found
 
 
 def xmpp_user(number: int) -> str:
