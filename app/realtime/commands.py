@@ -116,17 +116,17 @@ class Commands:
                 number = protocol.frame_id(frame)
                 socket.offer(protocol.refusal(number, Code.BAD_REQUEST, str(error)))
             return
-        if isinstance(command, protocol.VoiceSignal):
+        if type(command) is protocol.VoiceSignal:
             self._signal(socket, command)
         elif len(frame) > protocol.MAX_FRAME_BYTES:
             socket.too_long()
-        elif not socket.bucket.take():
+        elif not socket.bucket.take(socket.heard_at):
             _refuse(socket, command.id, RateLimited())
         else:
             self._begin(socket, command)
 
     def _signal(self, socket: Socket, command: protocol.VoiceSignal) -> None:
-        if not socket.signals.take():
+        if not socket.signals.take(socket.heard_at):
             _refuse(socket, command.id, RateLimited())
             return
         try:
@@ -135,7 +135,9 @@ class Commands:
             _refuse(socket, command.id, error)
             return
         _signals[()] += 1
-        _answer(socket, command.id, protocol.Nothing())
+        # Who numbered it 0 asked for no answer: of a hundred candidates none needs one.
+        if command.id:
+            _answer(socket, command.id, protocol.Nothing())
 
     def _begin(self, socket: Socket, command: protocol.AnyCommand) -> None:
         match command:
@@ -270,7 +272,6 @@ class Commands:
 
 
 def _answer(socket: Socket, number: int, result: Struct) -> None:
-    # Who numbered the frame 0 asked for no answer: of a hundred candidates none needs one.
     if number:
         socket.offer(protocol.encode(protocol.Reply(number, result)))
 

@@ -36,7 +36,6 @@ TEXT, BINARY = int(Opcode.TEXT), int(Opcode.BINARY)
 _FIN = 0x80
 _WHOLE_TEXT = _FIN | TEXT
 _HEAD = struct.Struct("!BBH")
-_MASKED = 0x80
 _RESERVED = 0x70
 _LONGEST_CONTROL = 125
 
@@ -134,36 +133,33 @@ class FrameReader:
     def _cut(self, data: bytes, found: list[tuple[int, bytes]]) -> int:
         """Add the complete frames of `data` to `found`; returns where the next one begins."""
         at, end = 0, len(data)
-        while True:
-            self._need = 6
-            if end - at < 2:
-                return at
-            first, length = data[at], data[at + 1]
-            if not length & _MASKED:
+        while end - at >= 2:
+            length, start = data[at + 1], at + 6
+            if length < 0x80:  # not masked
                 return self._fail(Violation.PROTOCOL, end)
-            length &= 0x7F
-            start = at + 6
-            if length == 126:
-                start += 2
-            elif length == 127:
-                start += 8
-            if end < start:
-                self._need = start - at
-                return at
-            if length > 125:
-                length = int.from_bytes(data[at + 2 : start - 4], "big")
+            if length < 0xFE:
+                length -= 0x80
+            else:
+                start += 2 if length == 0xFE else 8
+                if end < start:
+                    self._need = start - at
+                    return at
+                length = int.from_bytes(data[at + 2 : start - 4])
             if length > self._longest:
                 return self._fail(Violation.TOO_LONG, end)
-            if end < start + length:
-                self._need = start + length - at
+            stop = start + length
+            if end < stop:
+                self._need = stop - at
                 return at
-            payload = apply_mask(data[start : start + length], data[start - 4 : start])
-            at = start + length
+            payload = apply_mask(data[start:stop], data[start - 4 : start])
             # Nearly all of them: a command, whole in one frame.
-            if first == _WHOLE_TEXT and self._part is None and payload.isascii():
+            if data[at] == _WHOLE_TEXT and self._part is None and payload.isascii():
                 found.append((TEXT, payload))
-            elif not self._take(first, payload, found):
+            elif not self._take(data[at], payload, found):
                 return end
+            at = stop
+        self._need = 6
+        return at
 
     def _take(self, first: int, payload: bytes, found: list[tuple[int, bytes]]) -> bool:
         opcode = first & 0x0F

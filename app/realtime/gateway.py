@@ -154,10 +154,8 @@ class Gateway:
         socket.offer(protocol.encode(protocol.Hello({"version": version})))
 
     def received(self, socket: Socket, frame: bytes) -> None:
-        """Take a frame, in the step in which it arrived."""
-        if socket.principal is not None:
-            self._commands.received(socket, frame)
-        elif socket.opening is not None:
+        """Take a frame of a socket that was not admitted yet."""
+        if socket.opening is not None:
             self._first(socket, frame)
         else:
             # Its ticket is being looked at: who cannot wait for the answer is no client.
@@ -203,6 +201,7 @@ class Gateway:
             return
         self._of_user[principal.user] = self._of_user.get(principal.user, 0) + 1
         socket.belongs_to(principal)
+        socket.heard = self._commands.received
         metrics.HANDSHAKES.add("accepted")
         socket.offer(protocol.encode(protocol.Reply(number, _welcome(principal))))
 

@@ -47,7 +47,9 @@ class Subscriber(rooms.Listener, Protocol):
     user: str
     principal: Principal
 
-    def hand(self, frame: bytes, *, ephemeral: bool = False) -> None: ...
+    @property
+    def hand(self) -> Callable[[bytes], None]: ...
+    def hint(self, frame: bytes) -> bool: ...
     def detached(self, stream: str) -> None: ...
 
 
@@ -196,7 +198,7 @@ class Hub:
         if channel := self._channels.get(stream):
             frame = text_frame(message)
             for socket in channel.sockets:
-                socket.hand(frame, ephemeral=True)
+                socket.hint(frame)
 
     def _forget(self, stream: str) -> Channel:
         self._follower.unsubscribe(stream)

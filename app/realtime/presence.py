@@ -19,6 +19,7 @@ import redis.exceptions
 from django.conf import settings
 
 from app.realtime import protocol
+from app.realtime.frames import text_frame
 from app.realtime.hub import Hub
 from app.realtime.socket import Socket
 
@@ -76,7 +77,7 @@ class Presence:
         if stream.startswith(PREFIX):
             people = self._told.get(stream.removeprefix(PREFIX))
             if people is not None:
-                socket.offer(_push(stream, people, whole=True), ephemeral=True)
+                socket.hint(text_frame(_push(stream, people, whole=True)))
 
     async def run(self) -> None:
         """Tell and look until cancelled; what fails is done with the next look."""

@@ -23,7 +23,7 @@ class Listener(Protocol):
 
     seat: "Seat | None"
 
-    def offer(self, message: bytes, *, ephemeral: bool = False) -> None: ...
+    def offer(self, message: bytes) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

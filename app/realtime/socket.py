@@ -3,6 +3,7 @@
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from app import metrics
@@ -31,19 +32,23 @@ class Bucket:
         self._rate, self._burst = rate, burst
         self._tokens, self._at = float(burst), time.monotonic()
 
-    def take(self) -> bool:
-        now = time.monotonic()
+    def take(self, now: float) -> bool:
+        """Take one, at this moment of the monotonic clock; False if there is none."""
         tokens = self._tokens + (now - self._at) * self._rate
         self._at = now
-        self._tokens = min(tokens, self._burst)
-        if self._tokens < 1:
+        if tokens < 1:
+            self._tokens = tokens
             return False
-        self._tokens -= 1
+        self._tokens = (tokens if tokens < self._burst else self._burst) - 1
         return True
 
 
+def _drop(frame: bytes) -> None:
+    """What `Socket.hand` is before the opening and from the closing on."""
+
+
 class Keeper(Protocol):
-    """Who the socket's frames are for."""
+    """Who keeps the socket."""
 
     def received(self, socket: "Socket", frame: bytes) -> None: ...
     def lost(self, socket: "Socket") -> None: ...
@@ -62,10 +67,11 @@ class Socket:
         "_keeper",
         "_outlet",
         "_queue",
-        "_writable",
         "backlog",
         "bucket",
         "closing",
+        "hand",
+        "heard",
         "heard_at",
         "opening",
         "origin",
@@ -79,13 +85,18 @@ class Socket:
         "user",
     )
     longest = protocol.MAX_SIGNAL_BYTES
+    hand: Callable[[bytes], None]
+    """Writes a frame, which may be made for many, or queues it while the client does not read."""
+    heard: Callable[["Socket", bytes], None]
+    """Takes what the client says: the keeper, until that says who does."""
 
     def __init__(self, keeper: Keeper, origin: str = "", whence: "Origin | None" = None) -> None:
         self._keeper = keeper
         self._outlet: Outlet | None = None
         self._queue: deque[bytes] | None = None
         self._bytes = 0
-        self._writable = True
+        self.hand = _drop
+        self.heard = keeper.received
         self.origin = sys.intern(origin)
         self.opening = whence
         self.closing = False
@@ -103,32 +114,37 @@ class Socket:
 
     def opened(self, outlet: Outlet) -> None:
         self._outlet = outlet
+        self.hand = outlet.write
 
     def belongs_to(self, principal: Principal) -> None:
         self.principal, self.user = principal, str(principal.user)
 
     # Out.
 
-    def offer(self, message: bytes, *, ephemeral: bool = False) -> None:
+    def offer(self, message: bytes) -> None:
         """Write or queue a message for this socket alone."""
-        self.hand(text_frame(message), ephemeral=ephemeral)
+        self.hand(text_frame(message))
 
-    def hand(self, frame: bytes, *, ephemeral: bool = False) -> None:
-        """Write or queue a frame that was made for many: see `offer`."""
-        if self.closing or self._outlet is None:
-            return
-        if self._writable and not self._queue:
-            self._outlet.write(frame)
+    def hint(self, frame: bytes) -> bool:
+        """Do as `hand` with what is ephemeral; False if it was shed, as too much waits already."""
+        if self._fill() >= 0.5:
+            metrics.SHED.add()
+            return False
+        self.hand(frame)
+        return True
+
+    def _fill(self) -> float:
+        if not self._queue:
+            return 0.0
+        return max(len(self._queue) / QUEUE_FRAMES, self._bytes / QUEUE_BYTES)
+
+    def _wait(self, frame: bytes) -> None:
+        """What `hand` is while the client does not read."""
+        if self._fill() >= 1:
+            self.close(Close.SLOW)
             return
         if self._queue is None:
             self._queue = deque()
-        fill = max(len(self._queue) / QUEUE_FRAMES, self._bytes / QUEUE_BYTES)
-        if ephemeral and fill >= 0.5:
-            metrics.SHED.add()
-            return
-        if fill >= 1:
-            self.close(Close.SLOW)
-            return
         self._queue.append(frame)
         self._bytes += len(frame)
 
@@ -138,6 +154,7 @@ class Socket:
             return
         self.closing = True
         metrics.CLOSES.add(str(int(code)))
+        self.hand = _drop
         self._queue = self.backlog = None
         self._outlet.close(code, text_frame(last) if last is not None else None)
 
@@ -167,24 +184,30 @@ class Socket:
     def received(self, message: bytes) -> None:
         self.heard_at = time.monotonic()
         if not self.closing:
-            self._keeper.received(self, message)
+            self.heard(self, message)
 
     def too_long(self) -> None:
         text = f"A frame has at most {protocol.MAX_FRAME_BYTES} bytes."
         self.close(Close.BAD_FRAME, protocol.refusal(0, protocol.Code.BAD_REQUEST, text))
 
     def paused(self) -> None:
-        self._writable = False
+        if not self.closing:
+            self.hand = self._wait
 
     def resumed(self) -> None:
-        self._writable = True
-        while self._queue and self._writable and self._outlet is not None:
+        if self.closing or self._outlet is None:
+            return
+        self.hand = write = self._outlet.write
+        while self._queue:
             frame = self._queue.popleft()
             self._bytes -= len(frame)
-            self._outlet.write(frame)
+            write(frame)
+            if self.hand is not write:
+                return  # paused again
 
     def lost(self) -> None:
         self.closing = True
+        self.hand = _drop
         self._outlet = self._queue = None
         self._keeper.lost(self)
 

@@ -5,6 +5,7 @@ gives it every message in the step in which it arrived, and returns itself as th
 From then on no task, no queue and no ASGI message stand between (docs/decisions/0015).
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -37,7 +38,8 @@ class Sink(Protocol):
 class Outlet(Protocol):
     """The way to a client."""
 
-    def write(self, frame: bytes) -> None: ...
+    @property
+    def write(self) -> Callable[[bytes], None]: ...
     def close(self, code: int, last: bytes | None) -> None:
         """Send `last`, close with `code`, and let go."""
 
@@ -65,6 +67,8 @@ class WireProtocol(WebSocketsSansIOProtocol):
         """From here on `sink` has the socket; to be called in the step after the accepting."""
         self.stop_keepalive()
         self._sink, self._reader = sink, FrameReader(sink.longest)
+        # The transport's own method: of two hundred who hear the same, each costs one call.
+        self.write: Callable[[bytes], None] = self.transport.write
         # A client waits for the 101 before it speaks (RFC 6455, 4.1).
         early = not self.queue.empty() or bool(self.conn.reader.buffer)
         if self.read_paused:
@@ -90,22 +94,22 @@ class WireProtocol(WebSocketsSansIOProtocol):
     # From here on: after the hand-over.
 
     def data_received(self, data: bytes) -> None:
-        if self._sink is None:
+        sink = self._sink
+        if sink is None:
             super().data_received(data)
             return
         reader = self._reader
         for opcode, payload in reader.feed(data):
-            if self.close_sent and opcode != Opcode.CLOSE:
-                continue
             if opcode <= frames.BINARY:
-                self._sink.received(payload)
-            elif opcode == Opcode.PING:
-                self._answer_ping(payload)
+                if not self.close_sent:
+                    sink.received(payload)
             elif opcode == Opcode.CLOSE:
                 self._closed_by_client(payload)
+            elif opcode == Opcode.PING and not self.close_sent:
+                self._answer_ping(payload)
         if reader.violation and not self.close_sent:
             if reader.violation == Violation.TOO_LONG:
-                self._sink.too_long()
+                sink.too_long()
             else:
                 self.close(reader.violation, None)
 
@@ -158,9 +162,6 @@ class WireProtocol(WebSocketsSansIOProtocol):
             super().shutdown()
         else:
             self._sink.going()
-
-    def write(self, frame: bytes) -> None:
-        self.transport.write(frame)
 
     def close(self, code: int, last: bytes | None) -> None:
         if self.close_sent or self.disconnected:

@@ -1,10 +1,11 @@
 """The backpressure rule: what a slow reader loses first, and that nothing grows without a bound."""
 
+import time
 from typing import Any
 from uuid import uuid4
 
 from app.audit.context import Origin
-from app.realtime.frames import payload_of
+from app.realtime.frames import payload_of, text_frame
 from app.realtime.protocol import Close
 from app.realtime.services import Principal
 from app.realtime.socket import MAX_UNDER_WAY, QUEUE_BYTES, QUEUE_FRAMES, Bucket, Socket
@@ -54,9 +55,10 @@ def a_socket(reader: Reader, *, reading: bool = True) -> Socket:
 def test_a_slow_reader_loses_typing_first() -> None:
     reader = Reader()
     socket = a_socket(reader, reading=False)
-    for _ in range(QUEUE_FRAMES // 2):
+    for _ in range(QUEUE_FRAMES // 4):
+        assert socket.hint(text_frame(b"presence"))
         socket.offer(b"durable")
-    socket.offer(b"typing", ephemeral=True)
+    assert not socket.hint(text_frame(b"typing"))
     socket.offer(b"last durable")
     assert reader.got == []
     socket.resumed()
@@ -128,5 +130,8 @@ def test_nothing_more_is_read_from_who_has_much_under_way() -> None:
 
 
 def test_a_bucket_allows_its_burst_and_then_its_rate() -> None:
-    bucket = Bucket(rate=0.001, burst=5)
-    assert [bucket.take() for _ in range(7)] == [True] * 5 + [False] * 2
+    bucket = Bucket(rate=2, burst=5)
+    now = time.monotonic() + 100
+    assert [bucket.take(now) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert [bucket.take(now + 0.75) for _ in range(2)] == [True, False]
+    assert [bucket.take(now + 1.0) for _ in range(2)] == [True, False]
