@@ -86,12 +86,12 @@ class Made:
 
     def _worker(self, folder: Path, draw: Random) -> None:
         began = BEGAN.timestamp()
-        with patch("time.time") as clock:
-            clock.return_value = began
+        now = began
+        with patch("time.time", lambda: now):
             log = WorkerLog(folder, "worker-1", began=began)
             for phase in self.phases:
                 for second in range(int(phase.since), int(phase.until or 0)):
-                    clock.return_value = began + second
+                    now = began + second
                     self._second(log, draw, phase.rate)
                     log.flush()
             log.close()

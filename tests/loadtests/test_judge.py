@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,15 +140,26 @@ def test_only_the_phases_that_count_are_judged(tmp_path: Path) -> None:
 
 
 def test_memory_that_grows_is_missed_and_a_database_may_grow(tmp_path: Path) -> None:
-    long = [Phase(name="soak", since=0, until=600, users=5, rate=0.2)]
+    long = [Phase(name="soak", since=0, until=300, users=5, rate=0.2)]
     objectives = Objectives(error_share=1, memory_mib_per_hour=1)
-    steady = judged(
-        tmp_path / "a", objectives, phases=long, growth={"gateway-1": 0.9, "postgres": 50.0}
-    )
-    assert steady.code == 0
-    growing = judged(tmp_path / "b", objectives, phases=long, growth={"gateway-1": 1.2})
+    slow = {"phases": long, "resources_every": 5}
+    grown = {"gateway-1": 0.9, "postgres": 50.0}
+    assert judged(tmp_path / "a", objectives, growth=grown, **slow).code == 0
+    growing = judged(tmp_path / "b", objectives, growth={"gateway-1": 1.2}, **slow)
     assert growing.code == 1
     assert growing.sentences[0].startswith("Memory of gateway-1 was 1.2 MiB an hour; at most 1")
+
+
+def test_a_search_that_finds_no_knee_is_missed(tmp_path: Path) -> None:
+    made = find_max(seconds=3)
+    never = [msgspec.structs.replace(trial, held=False) for trial in made.trials]
+    replace(made, trials=never).write(tmp_path / "a")
+    verdict = judge(summarize(read(tmp_path / "a")), LENIENT)
+    assert verdict.code == 1
+    assert verdict.sentences[0].endswith("No rate was held each time that it was tried.")
+    found = summarize(read(made.write(tmp_path / "b")))
+    assert judge(found, msgspec.structs.replace(LENIENT, knee=60)).code == 0
+    assert judge(found, msgspec.structs.replace(LENIENT, knee=61)).code == 1
 
 
 def test_a_short_soak_says_nothing_of_memory(tmp_path: Path) -> None:
