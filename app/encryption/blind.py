@@ -33,8 +33,14 @@ def blind_words(dek_id: bytes, words: Iterable[str]) -> list[int]:
 
     Raises `SealError` (unknown_key, erased, key_unavailable).
     """
-    blind = keyring.to_open(dek_id).hmac
-    return sorted({_first_64_bits(blind(INFO, word.encode()))[0] for word in words})
+    inner, outer = keyring.to_open(dek_id).begun(INFO)
+    numbers = set()
+    for word in words:  # in one loop: a quarter of what the gateway does to commit a message
+        first, second = inner.copy(), outer.copy()
+        first.update(word.encode())
+        second.update(first.digest())
+        numbers.add(_first_64_bits(second.digest())[0])
+    return sorted(numbers)
 
 
 def blind_under(dek_ids: Sequence[bytes], words: Iterable[str]) -> list[list[int]]:

@@ -54,13 +54,6 @@ class HeldKey:
             self._derived[info] = kdf.derive(self._key)
         return self._derived[info]
 
-    def hmac(self, info: bytes, message: bytes) -> bytes:
-        """HMAC-SHA256 of `message` under `derived(info)`, 32 bytes."""
-        inner, outer = (one.copy() for one in self.begun(info))
-        inner.update(message)
-        outer.update(inner.digest())
-        return outer.digest()
-
     def begun(self, info: bytes) -> "Begun":
         """The two hashes of HMAC-SHA256 with the key in them (RFC 2104, section 4), to be copied.
 

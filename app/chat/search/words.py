@@ -45,6 +45,8 @@ def words_of(text: str) -> list[str]:
 def index_words(text: str) -> set[str]:
     """What a text is found by: its words, and pairs of neighbours in scripts without spaces."""
     words = words_of(text)
+    if text.isascii():  # no such script
+        return {*words}
     return {*words, *map("".join, _pairs(words))}
 
 
