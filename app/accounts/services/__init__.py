@@ -2,7 +2,11 @@
 
 from app.accounts.services.denials import note_denied
 from app.accounts.services.invitations import invite, register, revoke_invitation
-from app.accounts.services.organizations import add_user, found_organization
+from app.accounts.services.organizations import (
+    add_user,
+    disable_everybody,
+    found_organization,
+)
 from app.accounts.services.people import (
     change_password,
     change_person,
@@ -24,6 +28,7 @@ __all__ = [
     "change_password",
     "change_person",
     "change_role",
+    "disable_everybody",
     "end_session",
     "found_organization",
     "invite",

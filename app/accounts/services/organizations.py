@@ -1,11 +1,12 @@
-"""Founding an organization, from the command line or the demonstration's seed alone."""
+"""The beginning and the end of an organization, from the command line alone."""
 
 from django.db import transaction
 
-from app.accounts.models import Organization, Role, User
+from app.accounts.models import Organization, Role, Session, User
+from app.accounts.services.ending import end
 from app.audit.actions import Action
 from app.audit.context import SYSTEM
-from app.audit.services import Target, record
+from app.audit.services import Record, Target, record, record_many
 from app.encryption.fields import opened
 
 
@@ -43,6 +44,32 @@ def add_user(
         after=described(user),
     )
     return user
+
+
+@transaction.atomic
+def disable_everybody(organization: Organization) -> int:
+    """Let nobody of an organization in any more, administrators included; returns how many it
+    were. Their sessions, tokens and sockets end."""
+    people = list(
+        User.objects.filter(organization=organization, is_active=True).select_for_update()
+    )
+    User.objects.filter(pk__in=[person.pk for person in people]).update(is_active=False)
+    record_many(
+        [
+            Record(
+                Action.USER_DISABLED,
+                organization=organization.pk,
+                actor=SYSTEM,
+                target=Target("user", str(person.pk)),
+                before={"is_active": True},
+                after={"is_active": False},
+            )
+            for person in people
+        ]
+    )
+    sessions = Session.objects.filter(user__organization=organization)
+    end(sessions, reason="disabled", actor=SYSTEM)
+    return len(people)
 
 
 def described(user: User) -> dict[str, str]:
