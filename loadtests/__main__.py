@@ -54,9 +54,8 @@ def main(given: Mapping[str, str]) -> int:
 def _scene(given: Mapping[str, str], chosen: Profile, crew: Crew) -> Iterator[Scene]:
     """A deployment that was named, or one of our own that ends with the run."""
     if target := given.get("TARGET"):
-        accounts = chosen_accounts(given)
+        url, accounts = check_target(target, given), chosen_accounts(given)
         check_accounts(accounts, chosen, crew.all)
-        url = check_target(target, given)
         yield Scene(url, [url], accounts, house=None)
         return
     print("Starting PostgreSQL, Redis, web, two gateways, worker, scheduler, sealer …", flush=True)

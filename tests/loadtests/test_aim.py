@@ -9,7 +9,14 @@ import pytest
 
 from dev.ports import free_port
 from loadtests.aim import Unfit, check_files, check_target
-from loadtests.people import Account, BadAccounts, chosen_accounts, read_accounts, write_accounts
+from loadtests.people import (
+    Account,
+    BadAccounts,
+    check_accounts,
+    chosen_accounts,
+    read_accounts,
+    write_accounts,
+)
 from loadtests.profiles import profile
 
 
@@ -110,3 +117,13 @@ def test_without_accounts_a_target_cannot_be_loaded() -> None:
         chosen_accounts({"EMAILS": "a@example.org"})
     with pytest.raises(BadAccounts, match="No such file"):
         chosen_accounts({"ACCOUNTS": "/nowhere/at/all"})
+
+
+def test_every_user_needs_an_account_on_whichever_worker() -> None:
+    two = profile("smoke", {"MEMBERS": "2", "VOICES": "0", "OFFICERS": "0"})
+    accounts = [Account(name=f"m{number}", refresh="r") for number in range(3)]
+    check_accounts(accounts, two, 1)
+    with pytest.raises(BadAccounts, match=r"needs 4 accounts of the kind 'member' and there are 3"):
+        check_accounts(accounts, two, 2)
+    with pytest.raises(BadAccounts, match=r"OFFICERS=…"):
+        check_accounts(accounts, profile("smoke", {"MEMBERS": "2", "VOICES": "0"}), 1)

@@ -24,7 +24,7 @@ from tests.server import WebServer
 from tests.shared_server import live_db, server, shared
 
 __all__ = ["live_db", "server", "shared"]
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(240)
 
 PATIENT = """
 [default]
@@ -56,7 +56,7 @@ class Launched:
 
     def ended(self) -> tuple[int, str]:
         """Its exit code, and what it said."""
-        said, _ = self.process.communicate(timeout=120)
+        said, _ = self.process.communicate(timeout=200)
         return self.process.returncode, said
 
     @property
@@ -150,6 +150,8 @@ def test_a_worker_that_dies_ends_the_run_in_words(
         ),
         ({"TARGET": "https://chat.example.org", "EMAILS": "a", "PASSWORD": "b"}, "YES=chat"),
         ({"OBJECTIVES": "/nowhere.toml"}, "/nowhere.toml cannot be read"),
+        ({"WORKERS": "0"}, "There is to be a worker at least"),
+        ({"REMOTE": "1"}, "BIND=host:port"),
     ],
 )
 def test_what_cannot_begin_says_why_and_leaves_nothing(
