@@ -31,7 +31,7 @@ from tests.fakes.livekit_messages import Message
 _SUBSCRIBER = 1  # of SignalTarget
 _ACTIVE, _DISCONNECTED = 2, 3
 _PATIENCE = 30.0  # seconds for an answer
-_LOUD_DBOV, _PAUSE = 45, 0.5  # below 0 dBov; seconds
+_LOUD_DBOV, _PAUSE, _UPDATE = 45, 0.5, 0.4  # below 0 dBov; seconds
 SOURCES = {1: "CAMERA", 2: "MICROPHONE", 3: "SCREEN_SHARE"}
 KINDS = {0: "audio", 1: "video"}
 _CODECS = {"audio": "audio/opus", "video": "video/VP8"}
@@ -56,7 +56,7 @@ class Session:
         self.sid = f"PA_{secrets.token_hex(6)}"
         self.publications: dict[str, Publication] = {}
         self.version = 0
-        self.speaking, self._loud_until = False, 0.0
+        self.speaking, self._loud_until, self._told_at = False, 0.0, 0.0
         self._cids: dict[str, Publication] = {}
         self._publisher = RTCPeerConnection()
         self._publisher.on("track", self._arrived)
@@ -185,15 +185,17 @@ class Session:
                 other._later(other._negotiate())
 
     def _heard(self, packet: RtpPacket) -> None:
-        """Tell all when they begin to speak, and when they pause."""
+        """Tell all that they speak, and when they pause."""
         if packet.extensions.audio_level is None:
             return
         now = asyncio.get_running_loop().time()
         loud = packet.extensions.audio_level[1] < _LOUD_DBOV
         if loud:
             self._loud_until = now + _PAUSE
-        if self.speaking != (now < self._loud_until):
-            self.speaking = loud
+        changed = self.speaking != (now < self._loud_until)
+        # Levels change all the time, so whoever comes later hears of them soon.
+        if changed or (loud and now >= self._told_at + _UPDATE):
+            self.speaking, self._told_at = loud, now
             speaker = {"sid": self.sid, "level": 0.5 if loud else 0.0, "active": loud}
             for session in self.room.sessions.values():
                 session.send({"speakers_changed": {"speakers": [speaker]}})
