@@ -4,7 +4,9 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +16,9 @@ from django.urls import path
 from app import metrics, urls
 from app.accounts.models import User
 from app.accounts.origin import trace_of
+from app.audit.context import Origin
+from app.realtime import commands
+from app.realtime.services import Principal
 from app.settings.logs import configure
 from tests.attacks.canary import CANARY, traces
 from tests.cast import api_client
@@ -136,3 +141,17 @@ def test_a_trace_is_believed_in_its_own_form_alone(headers: dict[str, str], foun
         assert trace_of(headers) == found
     with override_settings(TRUSTED_PROXY_COUNT=0):
         assert trace_of(headers) == ""
+
+
+def test_a_socket_whose_command_breaks_is_found_by_its_id_and_shows_no_content(
+    lines: Lines,
+) -> None:
+    someone = Principal(uuid4(), uuid4(), uuid4(), Origin(request_id="socket-1"))
+    told = list[bytes]()
+    socket = SimpleNamespace(principal=someone, offer=told.append)
+    commands._refuse(socket, 7, ValueError(CANARY))  # type: ignore[arg-type]
+    (line,) = lines()
+    assert (line["request_id"], line["message"], line["error"]) == (
+        "socket-1", "command_failed", "ValueError",
+    )  # fmt: skip
+    assert not traces(json.dumps(line).encode() + b"".join(told))
