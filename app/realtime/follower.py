@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from random import SystemRandom
+from secrets import token_hex
 from typing import Any
 
 import hiredis
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 _SILENCE = 5.0
 _LONGEST_PAUSE = 2.0
 _PREFIX = hints.STREAM_CHANNEL.encode()
+GATEWAY_CHANNEL = "parley:gateway:"
+"""And an address: what is for the sockets of that process alone."""
 
 
 class Follower:
@@ -35,6 +38,7 @@ class Follower:
         caught_up_from: Callable[[str], None],
     ) -> None:
         self._url = url
+        self.address = token_hex(8)
         self._streams = streams
         self._heard = heard
         self._caught_up_from = caught_up_from
@@ -76,6 +80,13 @@ class Follower:
         self._mouth.say(b"PUBLISH", _PREFIX + stream.encode(), payload)
         return True
 
+    def post(self, address: str, payload: bytes) -> bool:
+        """Tell the hub of one process; False if Redis is away."""
+        if self._mouth is None:
+            return False
+        self._mouth.say(b"PUBLISH", (GATEWAY_CHANNEL + address).encode(), payload)
+        return True
+
     async def run(self) -> None:
         """Listen, and connect again after every failure."""
         pause = 0.1
@@ -94,7 +105,8 @@ class Follower:
         ear = None
         try:
             ear = await RedisLink.opened(self._url, self._reply)
-            ear.say(b"SUBSCRIBE", hints.CONTROL_CHANNEL.encode(), hints.LOG_CHANNEL.encode())
+            ours = hints.CONTROL_CHANNEL, hints.LOG_CHANNEL, GATEWAY_CHANNEL + self.address
+            ear.say(b"SUBSCRIBE", *(name.encode() for name in ours))
             # From here on a new stream subscribes by itself; those that are there do now.
             self._ear, self._mouth = ear, mouth
             if names := [_PREFIX + name.encode() for name in self._streams()]:

@@ -58,10 +58,13 @@ class Room:
     gens: dict[str, int] = field(default_factory=dict)
     _seats: dict[str, Listener] = field(default_factory=dict)
     _held: list[tuple[_Route, bytes]] = field(default_factory=list)
+    _elsewhere: dict[str, str] = field(default_factory=dict)
+    """Which process somebody's signals came from: a guess that saves all others a look."""
 
     def read(self, gens: Mapping[str, int]) -> None:
         """Take over what the database says, at the offset that was handed out."""
         self.gens = dict(gens)
+        self._elsewhere.clear()
 
     def follow(self, kind: str, data: Mapping[str, Any]) -> None:
         """Do as a durable event of the stream says. Whose place is gone loses the seat."""
@@ -70,9 +73,11 @@ class Room:
                 self.gens[data["participant"]["pid"]] = data["participant"]["gen"]
             case "voice.resumed":
                 self.gens[data["pid"]] = data["gen"]
+                self._elsewhere.pop(data["pid"], None)
                 self._unseat(data["pid"])
             case "voice.left":
                 self.gens.pop(data["pid"], None)
+                self._elsewhere.pop(data["pid"], None)
                 self._unseat(data["pid"])
 
     def sit(self, socket: Listener, seat: Seat) -> None:
@@ -105,14 +110,26 @@ class Room:
             raise StaleGeneration("They came back as another generation: negotiate anew.")
         return self._seats.get(to)
 
-    def pass_on(self, frame: bytes) -> bool:
-        """Hand a signal of another process to whom it is for, if they sit here.
+    def address_of(self, pid: str) -> str:
+        """Return the process at which `pid` sat when it last signalled somebody here, or ""."""
+        return self._elsewhere.get(pid, "")
+
+    def has(self, frame: bytes) -> bool:
+        """Tell whether whom the signal is for sits here."""
+        return _route.decode(frame).d.to in self._seats
+
+    def pass_on(self, frame: bytes, address: str = "") -> bool:
+        """Hand a signal of another process, at `address`, to whom it is for, if they sit here.
 
         Returns False if it names somebody that is not in the room as known here: it is held,
         and the log is to be read, which tells whether they came meanwhile.
         """
         route = _route.decode(frame).d
-        if route.to not in self._seats or self._deliver(route, frame):
+        if route.to not in self._seats:
+            return True
+        if self._deliver(route, frame):
+            if address:
+                self._elsewhere[route.sender] = address
             return True
         if len(self._held) < MAX_HELD:
             self._held.append((route, frame))

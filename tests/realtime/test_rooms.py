@@ -125,6 +125,27 @@ def test_what_is_held_is_bounded() -> None:
     assert len(ann.heard) == MAX_HELD
 
 
+def test_where_somebody_sits_is_learned_from_their_signals_and_forgotten_with_their_place() -> None:
+    ann = Ear()
+    room = a_room(ann=ann)
+    assert room.address_of(BEN) == ""
+    assert room.pass_on(signal(BEN, ANN), "there")
+    assert not room.pass_on(signal(BEN, ANN, sender_gen=3), "a liar")
+    assert room.address_of(BEN) == "there"
+    room.follow("voice.resumed", {"pid": BEN, "gen": 2})
+    assert room.address_of(BEN) == ""
+    assert room.pass_on(signal(BEN, ANN, sender_gen=2), "elsewhere")
+    assert room.address_of(BEN) == "elsewhere"
+    room.follow("voice.left", left(BEN))
+    assert room.address_of(BEN) == ""
+
+
+def test_a_process_knows_whether_a_signal_is_for_somebody_here() -> None:
+    room = a_room(ann=Ear())
+    assert room.has(signal(BEN, ANN))
+    assert not room.has(signal(ANN, BEN))
+
+
 def test_what_is_handed_on_is_the_schemas_event_with_the_servers_word_on_the_sender() -> None:
     told = protocol.VoiceSignalData(
         BEN, 3, "n1", description=protocol.Description("offer", "v=0\r\n\u2028")
