@@ -2,6 +2,8 @@
 
 import json
 import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,10 +26,11 @@ from app.chat.models import Conversation
 from app.errors import DomainError, NotFound, RoomFull, StaleGeneration
 from app.realtime.models import StreamEvent
 from app.realtime.protocol import VoicePlace
-from app.voice import leases, services
+from app.voice import access, leases, services
 from app.voice.lifetimes import Holder
 from app.voice.models import Call, Participant
 from app.voice.rooms import Identity
+from app.voice.services import taking, writing
 from app.voice.services.claims import Claim, Joining, Resuming
 from tests.chat.talk import room
 from tests.voice.room import KEY, SIGNATURE, Device, fingerprint, reasons, row
@@ -157,6 +160,96 @@ def test_batches_of_two_instances_neither_wait_in_a_circle_nor_seat_a_device_twi
         assert set(held()) == {str(pid) for pid in living.values_list("pid", flat=True)}
         with_a_call = Call.objects.filter(ended_at=None).values_list("conversation", flat=True)
         assert set(with_a_call) == set(living.values_list("conversation", flat=True))
+
+
+@pytest.mark.usefixtures("live_db")
+@pytest.mark.parametrize("what", ["streams", "participants"])
+def test_a_batch_locks_in_one_order(alice: User, what: str) -> None:
+    """It waits for the first of its rows, and has none of those behind it meanwhile."""
+    phones = [Device(alice) for _ in range(4)]
+    wards = [room(alice, name=str(number)) for number in range(4)]
+    claims = [joining(phone, ward) for phone, ward in zip(phones, wards, strict=True)]
+    places = taken(*claims)
+    if what == "streams":
+        names = sorted(place.s for place in places)
+        ask = "SELECT 1 FROM realtime_stream WHERE name = %s FOR UPDATE"
+    else:
+        names = sorted(place.pid for place in places)
+        ask = "SELECT 1 FROM voice_participant WHERE pid = %s FOR NO KEY UPDATE"
+    for gen, way in ((2, 1), (3, -1)):
+        back = [
+            Resuming.of(alice, "", phone.resuming(place, gen))
+            for phone, place in zip(phones, places, strict=True)
+        ][::way]
+        thread = threading.Thread(target=together, args=[partial(services.take_places, back)])
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(ask, [names[0]])
+            thread.start()
+            wait_until_somebody_waits()
+            for name in names[1:]:
+                cursor.execute(f"{ask} NOWAIT", [name])
+        thread.join()
+    assert Participant.objects.filter(gen=3).count() == 4
+
+
+def wait_until_somebody_waits() -> None:
+    """For a lock, in this database."""
+    deadline = time.monotonic() + 30
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            if cursor.fetchone()[0]:
+                return
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            time.sleep(0.02)
+    raise AssertionError("nobody waited")
+
+
+@pytest.mark.usefixtures("live_db")
+def test_a_device_that_moved_before_we_had_the_locks_is_found_where_it_is(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward, other, phone = room(alice), room(alice, name="other"), Device(alice)
+    right, moved = access.stays_kept, list[VoicePlace]()
+
+    def stays_kept(pairs: Any) -> Any:
+        """As another instance would at this moment: the batch has seen no place yet."""
+        monkeypatch.setattr(access, "stays_kept", right)
+        moved.extend(place for (place,) in together(lambda: taken(joining(phone, other))))
+        return right(pairs)
+
+    locked: list[set[UUID]] = []
+
+    def lock(conversations: Any) -> Any:
+        locked.append(set(conversations))
+        return writing.lock(conversations)
+
+    monkeypatch.setattr(taking, "lock", lock)
+    monkeypatch.setattr(access, "stays_kept", stays_kept)
+    (place,) = taken(joining(phone, ward))
+    assert (row(moved[0]).reason, row(place).reason) == ("moved", "")
+    assert Call.objects.get(pk=moved[0].call).ended_at is not None
+    assert locked[-1] == {ward.pk, other.pk}, "left a room that was not locked"
+
+
+@pytest.mark.django_db
+def test_each_entry_says_where_its_own_change_came_from(alice: User, bob: User) -> None:
+    ward = room(alice, bob)
+    claims = [
+        Joining.of(who, name, Device(who).joining(ward), Origin(session=name, method="socket"))
+        for who, name in ((alice, "hers"), (bob, "his"))
+    ]
+    taken(*claims)
+    found = Entry.objects.filter(action_name__startswith="call:").order_by("pk")
+    said = [(one.action_name, one.document["origin"]["session"], one.actor_id) for one in found]
+    assert said == [
+        ("call:started", "hers", alice.pk),
+        ("call:joined", "hers", alice.pk),
+        ("call:joined", "his", bob.pk),
+    ]
 
 
 @pytest.mark.usefixtures("live_db")
