@@ -105,6 +105,7 @@ COMMANDS: dict[str, set[str]] = {
     "keys": {"data_key:rewrapped", "data_key:rotated", "data_key:destroyed"},
     "reconcile": {"content:verified", "content:verification_failed"},
     "siem_feed": {"trail:fed"},
+    "offboard": {"user:disabled", "session:ended", "data_key:destroyed"},
     "seed_demo": {"organization:created", "user:created", "message:sent"},
 }
 
@@ -145,5 +146,9 @@ WITHOUT_ENTRY: dict[str, str] = {
     "job chat.work_on_search_indexes": "carries out what organization:changed tells of",
     "job realtime.prune": "drops events that were delivered; what they told of stays",
     "command audit_status": "shows; with --repair the owner installs what migrations install",
+    "command backup": "copies sealed rows for whoever owns the database; the trail is in it",
+    "command restore": "fills an empty database: what the trail said is what it says again",
+    "command recovery": "only asks",
+    "command database_roles": "before there is a trail; the server's own log has it",
     "command seal": "the checkpoints themselves are its record, signed",
 }
