@@ -1,9 +1,12 @@
 """What many sockets, slow work and odd clients may do to the others: nothing."""
 
-import threading
+import asyncio
+import json
+import socket
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,12 +14,20 @@ from uuid import uuid4
 
 import psycopg2
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from django.db import connection
+from pytest_django import Settings
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as async_connect
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
-from app.accounts.models import User
-from app.realtime.lanes import Lane
+from app.accounts.models import Organization, Session, SessionKind, User
+from app.realtime.lanes import connections_needed
 from app.realtime.protocol import MAX_SOCKETS_PER_USER, MAX_SUBSCRIPTIONS, Close, Code
+from app.realtime.services import issue_ticket
+from tests.cast import join
 from tests.chat.talk import room, say
 from tests.live import LiveDatabase
 from tests.realtime.speaker import Refused, bearer, connected, opened, ticket
@@ -99,46 +110,127 @@ def test_a_socket_has_so_many_subscriptions(server: WebServer, alice: User) -> N
 def test_channels_2165_daphne_67_a_full_process_says_so_at_once(
     server: WebServer, alice: User
 ) -> None:
-    url = server.base_url.replace("http", "ws") + "/ws"
     with connected(server.base_url, alice) as a, ExitStack() as sockets:
         for _ in range(SOCKETS - 1):
             sockets.enter_context(opened(server.base_url))
 
-        def knock(_: int) -> int:
-            try:
-                with connect(url, subprotocols=["rt.v1"], compression=None):  # type: ignore[list-item]
-                    return 101
-            except InvalidStatus as refused:
-                return refused.response.status_code
-
-        with ThreadPoolExecutor(16) as threads:
-            answers = list(threads.map(knock, range(300)))
-        assert answers == [503] * 300
+        assert asyncio.run(knock_all_at_once(server.port, 1000)) == Counter({503: 1000})
         assert a.ask("ping") == {}
         with urllib.request.urlopen(f"{server.base_url}/healthz", timeout=15) as health:
             assert health.status == 200
 
 
-def test_channels_871_sockets_need_no_connections_to_the_database(
-    server: WebServer, live_db: LiveDatabase, alice: User, bob: User
+async def knock_all_at_once(port: int, count: int) -> Counter[int]:
+    """Handshakes of which none waits for another's answer; the statuses that come back."""
+    asked = handshake(port)
+
+    async def knock() -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(asked)
+        line = await asyncio.wait_for(reader.readline(), 30)
+        writer.close()
+        await writer.wait_closed()
+        return int(line.split()[1])
+
+    return Counter(await asyncio.gather(*(knock() for _ in range(count))))
+
+
+def handshake(port: int) -> bytes:
+    """RFC 6455, 4.1, with the key of its example."""
+    return (
+        f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: rt.v1\r\n\r\n"
+    ).encode()
+
+
+def test_what_was_said_before_the_handshake_was_answered_is_not_believed(
+    server: WebServer, alice: User
 ) -> None:
-    with ExitStack() as sockets:
-        mine = [
-            sockets.enter_context(connected(server.base_url, user))
-            for user in (alice, bob)
-            for _ in range(MAX_SOCKETS_PER_USER)
-        ]
-        most = 0
-        for _ in range(3):
-            numbers = [
-                (each, each.post("react", id=str(uuid4()), emoji="👍", on=True))
-                for each in mine * 2
-            ]
-            most = max(most, connections_to(live_db))
-            for each, number in numbers:
-                with pytest.raises(Refused):
-                    each.reply(number)
-    assert most <= THREADS + len(Lane) - 1
+    """A client waits for the 101 (RFC 6455, 4.1). Who does not is not signed in, and closed."""
+    given = ticket(server.base_url, bearer(alice))
+    connects = {"id": 1, "op": "connect", "d": {"ticket": given, "client": "test/1"}}
+
+    def frame(command: dict[str, object]) -> bytes:
+        return Frame(Opcode.TEXT, json.dumps(command).encode()).serialize(mask=True)
+
+    with (
+        connected(server.base_url, alice) as other,
+        socket.create_connection(("127.0.0.1", server.port), timeout=30) as client,
+    ):
+        client.sendall(handshake(server.port) + frame(connects))
+        answer = client.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        client.sendall(frame({"id": 2, "op": "ping", "d": {}}))
+        while b"\x88\x02" not in answer:  # a close frame (5.5.1)
+            part = client.recv(65536)
+            assert part, answer
+            answer += part
+        assert b'"ok"' not in answer
+        assert other.ask("ping") == {}
+
+
+def test_channels_871_1206_950_sockets_stay_within_the_configured_connections(
+    live_db: LiveDatabase, stack: Stack, settings: Settings, organization: Organization
+) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    people = [join(organization, f"member-{number}") for number in range(950 // 8 + 1)]
+    sessions = Session.objects.bulk_create(
+        [Session(user=person, kind=SessionKind.API) for person in people]
+    )
+    seats = [session for session in sessions for _ in range(MAX_SOCKETS_PER_USER)][:950]
+    connection.close()  # so that all that are counted are the server's
+    with GatewayServer.running(live_db, stack.redis, stack) as server:
+        most = asyncio.run(sit_down_and_ask(server, live_db, seats))
+    assert 0 < most <= connections_needed()
+
+
+async def sit_down_and_ask(
+    server: GatewayServer, database: LiveDatabase, seats: Sequence[Session]
+) -> int:
+    """Open a socket each, ask all at once for what needs the database, and return how many
+    connections to it there were at most; every one is answered."""
+    url = server.base_url.replace("http", "ws") + "/ws"
+
+    async def sit(session: Session) -> ClientConnection:
+        given = await asyncio.to_thread(a_ticket, session)
+        socket = await async_connect(url, subprotocols=[Subprotocol("rt.v1")], compression=None)
+        await socket.recv()
+        await socket.send(json.dumps({"id": 1, "op": "connect", "d": {"ticket": given}}))
+        assert '"ok"' in str(await socket.recv())
+        return socket
+
+    async def ask(socket: ClientConnection) -> None:
+        reaction = {"id": str(uuid4()), "emoji": "👍", "on": True}
+        await socket.send(json.dumps({"id": 2, "op": "react", "d": reaction}))
+        while '"id":2' not in (answer := str(await socket.recv())):
+            pass
+        assert '"not_found"' in answer
+
+    sockets: list[ClientConnection] = []
+    for at in range(0, len(seats), 50):
+        sockets += await asyncio.gather(*map(sit, seats[at : at + 50]))
+    asking = asyncio.gather(*map(ask, sockets))
+    seen = [await asyncio.to_thread(connections_to, database)]
+    while not asking.done():
+        await asyncio.sleep(0.1)
+        seen.append(await asyncio.to_thread(connections_to, database))
+    await asking
+    await asyncio.gather(*(socket.close() for socket in sockets))
+    return max(seen)
+
+
+def a_ticket(session: Session) -> str:
+    """As `POST /api/realtime/ticket` gives it."""
+    try:
+        return issue_ticket(
+            user=session.user_id,
+            organization=session.user.organization_id,
+            session=session.pk,
+            origin="",
+        )
+    finally:
+        connection.close()
 
 
 def connections_to(database: LiveDatabase) -> int:
@@ -155,8 +247,6 @@ def connections_to(database: LiveDatabase) -> int:
 
 
 def own_ports() -> list[int]:
-    from django.db import connection
-
     connection.ensure_connection()
     name = connection.connection.get_backend_pid()
     with connection.cursor() as cursor:
@@ -175,20 +265,25 @@ def test_channels_2132_a_command_that_waits_moves_nobody_else(
         connected(server.base_url, mallory) as m,
     ):
         b.sub(f"conversation:{ward.pk}")
-        done = threading.Event()
         with psycopg2.connect(live_db.superuser_url) as slow, slow.cursor() as cursor:
             cursor.execute("SELECT 1 FROM chat_message WHERE id = %s FOR UPDATE", [str(held.id)])
             waiting = a.post("edit", id=str(held.id), body="later", revision=1)
-            time.sleep(0.5)
+            until = time.monotonic() + 5
             # While that row is locked: deliveries, sends, commands and admission go on.
             elsewhere = room(bob, mallory, name="elsewhere")
-            for number in range(20):
-                b.send(elsewhere.pk, f"{number}")
-                m.ask("read", conversation=str(elsewhere.pk), offset=number)
-            with connected(server.base_url, mallory) as late:
-                late.sub(f"conversation:{ward.pk}")
+            m.sub(f"conversation:{elsewhere.pk}")
+            rounds = 0
+            while time.monotonic() < until:
+                b.send(elsewhere.pk, f"{rounds}")
+                assert m.push("message.created")["d"]["body"] == f"{rounds}"
+                m.ask("read", conversation=str(elsewhere.pk), offset=rounds)
+                if rounds % 10 == 0:
+                    with connected(server.base_url, mallory) as late:
+                        late.sub(f"conversation:{ward.pk}")
+                rounds += 1
+                time.sleep(0.05)  # below what one may send a second
             m.ask("typing", conversation=str(ward.pk))
-            done.set()
+            assert rounds > 10
         slow.close()
         assert a.reply(waiting)["revision"] == 2
         assert b.push("message.edited")["d"]["body"] == "later"
