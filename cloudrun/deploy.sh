@@ -143,6 +143,7 @@ parley-database-url-owner   migrate roles
 parley-database-url-sealer  sealer roles
 parley-database-url-admin   roles
 parley-signing              sealer
+parley-metrics              web gateway worker sealer
 "
 
 # Its value comes by standard input: an argument could be read by anybody on this machine.
@@ -187,7 +188,8 @@ setup() {
     set -- $here_
     say "# the services of Google that Parley uses"
     call gcloud services enable "$@" artifactregistry.googleapis.com cloudbuild.googleapis.com \
-        cloudkms.googleapis.com compute.googleapis.com file.googleapis.com redis.googleapis.com \
+        cloudkms.googleapis.com compute.googleapis.com file.googleapis.com \
+        monitoring.googleapis.com redis.googleapis.com \
         run.googleapis.com secretmanager.googleapis.com servicenetworking.googleapis.com \
         sqladmin.googleapis.com
 
@@ -207,6 +209,9 @@ setup() {
     done
     for who in web gateway worker sealer migrate roles; do
         grant projects "$PROJECT" $who roles/cloudsql.client
+    done
+    for who in web gateway worker sealer; do
+        grant projects "$PROJECT" $who roles/monitoring.metricWriter
     done
 
     say "# the key that wraps data keys: Parley may use it, and nobody here may destroy it"
@@ -253,6 +258,7 @@ setup() {
     make_secret parley-pseudonyms random_key
     make_secret parley-blind-index random_key
     make_secret parley-signing random_key
+    make_secret parley-metrics cat "$here/monitoring/collector.yaml"
     make_secret parley-redis-url redis_url
     make_secret parley-redis-ca redis_ca
     make_secret parley-database-url-app database_url parley_web parley

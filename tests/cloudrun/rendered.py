@@ -41,10 +41,10 @@ def rendered() -> dict[str, dict[str, Any]]:
 
 
 def container(of: dict[str, Any]) -> dict[str, Any]:
-    """The one container of a service, a pool or a job."""
-    found: list[dict[str, Any]] = revision(of)["containers"]
-    assert len(found) == 1
-    return found[0]
+    """The container of ours of a service, a pool or a job."""
+    found: dict[str, Any] = revision(of)["containers"][0]
+    assert found["image"].startswith("europe-west1-docker.pkg.dev/my-project/")
+    return found
 
 
 def revision(of: dict[str, Any]) -> dict[str, Any]:

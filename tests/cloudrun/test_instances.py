@@ -78,6 +78,7 @@ def there(
             "DATABASE_URL": live_db.app_url,
             "OWNER_DATABASE_URL": live_db.owner_url,
             "REDIS_URL": redis_server.url,
+            "METRICS_LISTEN": "127.0.0.1:9500-9699",  # several of them are on one machine here
             "ATTACHMENT_STORAGE": f"gs://files/a?endpoint={gcs.url}",
             "ANCHOR_BUCKET": f"gs://files/log?endpoint={gcs.url}",
             "KMS_INSECURE_LOOPBACK_ENDPOINT": kms.address,

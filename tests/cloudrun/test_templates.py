@@ -39,7 +39,8 @@ def _misplaced(metadata: dict[str, Any], place: str) -> list[str]:
 
 def _mounts(thing: dict[str, Any]) -> list[str]:
     there = {one["name"] for one in revision(thing).get("volumes", [])}
-    used = {one["name"] for one in container(thing).get("volumeMounts", [])}
+    containers = revision(thing)["containers"]
+    used = {one["name"] for each in containers for one in each.get("volumeMounts", [])}
     return [f"no such volume: {name}" for name in used - there] + [
         f"nobody mounts {name}" for name in there - used
     ]
