@@ -105,6 +105,7 @@ COMMANDS: dict[str, set[str]] = {
     "keys": {"data_key:rewrapped", "data_key:rotated", "data_key:destroyed"},
     "reconcile": {"content:verified", "content:verification_failed"},
     "siem_feed": {"trail:fed"},
+    "found_organization": {"organization:created", "user:created"},
     "offboard": {"user:disabled", "session:ended", "data_key:destroyed"},
     "seed_demo": {"organization:created", "user:created", "message:sent"},
 }
