@@ -1,7 +1,8 @@
 """A new organization with its first administrator, who invites everybody else."""
 
-from argparse import FileType
+import sys
 from getpass import getpass
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -26,13 +27,11 @@ class Command(BaseCommand):
         parser.add_argument("--administrator", required=True, help="the administrator's name")
         parser.add_argument(
             "--password-file",
-            type=FileType(),
-            help="its first line, such as a mounted secret; - is standard input; else you are asked",
+            help="the first line of it; - is standard input; else you are asked",
         )
 
     def handle(self, *args: Any, slug: str, **options: Any) -> None:
-        given = options["password_file"]
-        password = given.readline().rstrip("\n") if given else _asked()
+        password = _password(options["password_file"])
         email = options["email"].strip()
         try:
             validate_slug(slug)
@@ -58,7 +57,14 @@ class Command(BaseCommand):
         self.stdout.write(f"founded {slug} ({organization.pk}); the administrator can sign in")
 
 
-def _asked() -> str:
+def _password(file: str | None) -> str:
+    if file == "-":
+        return sys.stdin.readline().rstrip("\n")
+    if file:
+        try:
+            return Path(file).read_text().partition("\n")[0]
+        except OSError as error:
+            raise CommandError(f"--password-file: {error.strerror}") from None
     password = getpass("The administrator's password: ")
     if getpass("Once more: ") != password:
         raise CommandError("That was not the same.")
