@@ -11,12 +11,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.prod")
 # First: it loads the apps, which everything below needs.
 _http = get_asgi_application()
 
-from django.conf import settings  # noqa: E402
-
-from app import metrics  # noqa: E402
-from app.encryption import forgetting  # noqa: E402
+from app import serving  # noqa: E402
 from app.routing import websocket  # noqa: E402
 
-forgetting.follow()
-metrics.serve("gateway", settings.METRICS_LISTEN, release=settings.RELEASE)
 application = ProtocolTypeRouter({"http": _http, "websocket": websocket})
+serving.begin("gateway")

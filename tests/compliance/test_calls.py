@@ -116,7 +116,7 @@ def test_paging_gives_every_call_once_also_those_that_began_together(
     for _ in range(5):
         talked(ward.ward, alice, bob)
     clock = SimpleNamespace(now=timezone.now)
-    monkeypatch.setattr("app.voice.services.places.timezone", clock)
+    monkeypatch.setattr("app.voice.services.taking.timezone", clock)
     moment = timezone.now()
     clock.now = lambda: moment
     for number in range(4):

@@ -156,5 +156,6 @@ def test_who_was_told_to_end_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> No
     assert Client().get("/healthz").status_code == 200
 
 
+@pytest.mark.django_db
 def test_a_probe_is_a_read() -> None:
     assert Client().post("/healthz").status_code == 404

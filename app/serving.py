@@ -1,0 +1,22 @@
+"""What a process that serves does before its first request."""
+
+import gc
+
+from django.conf import settings
+from django.urls import get_resolver
+
+from app import metrics
+from app.encryption import forgetting
+
+
+def begin(role: str) -> None:
+    """Follow what must be forgotten, tell numbers, and load what requests would wait for.
+
+    Everything there is by now stays until the end. Python need not look through it at each full
+    collection, which would hold up all requests for 50 ms and more (docs/performance.md).
+    """
+    forgetting.follow()
+    metrics.serve(role, settings.METRICS_LISTEN, release=settings.RELEASE)
+    _ = get_resolver().url_patterns
+    gc.collect()
+    gc.freeze()
