@@ -179,7 +179,11 @@ def test_whatever_was_sent_is_found_while_the_index_is_turned_off_and_on(
             for batches in (1, 1, None):
                 switch.work_on_indexes(batches=batches)
                 known = set(sent)
-                assert known <= set(texts(alice, "bed"))
+                missing = known - set(texts(alice, "bed"))
+                # What tells why: how the index stands, and whether a second look has it.
+                assert not missing, (
+                    switch.progress(ada), len(known), missing, missing - set(texts(alice, "bed"))
+                )  # fmt: skip
     finally:
         enough.set()
         for sender in senders:
