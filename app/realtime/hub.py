@@ -19,12 +19,13 @@ from msgspec import Struct
 
 from app import metrics
 from app.errors import StaleGeneration, Unavailable
-from app.realtime import hints, protocol, rooms
+from app.realtime import hints, protocol, rooms, signals
 from app.realtime.follower import GATEWAY_CHANNEL, Follower
 from app.realtime.frames import text_frame
 from app.realtime.log import Event, Wanted, ensure_streams, read_log, snapshot
 from app.realtime.rooms import Room, Seat
 from app.realtime.services import Principal, conversation_stream
+from app.realtime.signals import SignalPost
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +33,6 @@ CHECK_SECONDS = (15.0, 25.0)
 CHECK_SECONDS_WITHOUT_REDIS = (0.7, 1.0)
 RUN_BYTES = 32 * 1024
 """Written to a socket at once: less than a slow reader is to have under way."""
-
-MAX_BUNDLE = 64
-"""Signals that go to another process together."""
 
 InThread = Callable[..., Coroutine[Any, Any, Any]]
 OpenBodies = Callable[[Sequence[Event]], None]
@@ -78,18 +76,6 @@ class Attachment:
     seat: Seat | None
 
 
-class _Bundle(Struct, array_like=True, gc=False):
-    """Signals from the process at `address`: each with its room's stream, as it is handed out."""
-
-    address: str
-    signals: list[tuple[str, bytes]]
-
-
-_BUNDLE = b"\x92"  # MessagePack, an array of two: no JSON begins so
-_bundle_bytes = msgspec.msgpack.encode
-_bundles = msgspec.msgpack.Decoder(_Bundle)
-
-
 class Hub:
     """`run` until cancelled; everything else from the same event loop."""
 
@@ -111,13 +97,15 @@ class Hub:
         self._hinted_at = 0.0
         self._suspect: set[str] = set()
         self._attachments: list[Attachment] = []
-        self._leaving: dict[str, list[tuple[str, bytes]]] = {}
         self._wake = asyncio.Event()
         self._follower = Follower(
             redis_url,
             streams=lambda: self._channels,
             heard=lambda name, payload: self._hear([hints.Hint(name, payload)]),
             caught_up_from=lambda stream: self._check([stream]),
+        )
+        self._signals = SignalPost(
+            self._follower, self._room, missed=lambda stream: self._check([stream])
         )
         self.loop = asyncio.get_running_loop()
         self.on_control: Callable[[dict[str, Any]], None] = lambda _: None
@@ -200,31 +188,8 @@ class Hub:
         message = protocol.signalled(seat.stream, seat.pid, seat.gen, signal)
         if receiver is not None:
             receiver.offer(message)
-        elif not self._pass(channel.room.address_of(signal.to), seat.stream, message):
+        elif not self._signals.send(channel.room.address_of(signal.to), seat.stream, message):
             raise Unavailable
-
-    def _pass(self, address: str, stream: str, message: bytes) -> bool:
-        """Hand a signal to the process at `address`, else to all that listen; False without Redis.
-
-        What one step of the loop has for a process goes there together.
-        """
-        if not self._follower.connected:
-            return False
-        if not address:
-            bundle = _Bundle(self._follower.address, [(stream, message)])
-            return self._follower.publish(stream, _bundle_bytes(bundle))
-        if not self._leaving:
-            self.loop.call_soon(self._post)
-        signals = self._leaving.setdefault(address, [])
-        signals.append((stream, message))
-        if len(signals) >= MAX_BUNDLE:
-            self._post()
-        return True
-
-    def _post(self) -> None:
-        leaving, self._leaving = self._leaving, {}
-        for address, signals in leaving.items():
-            self._follower.post(address, _bundle_bytes(_Bundle(self._follower.address, signals)))
 
     def whisper(self, stream: str, event: Struct) -> None:
         """Tell who listens to `stream`, anywhere, something ephemeral; it may be lost."""
@@ -238,6 +203,10 @@ class Hub:
             frame = text_frame(message)
             for socket in channel.sockets:
                 socket.hint(frame)
+
+    def _room(self, stream: str) -> Room | None:
+        channel = self._channels.get(stream)
+        return channel.room if channel else None
 
     def _forget(self, stream: str) -> Channel:
         self._follower.unsubscribe(stream)
@@ -254,8 +223,8 @@ class Hub:
             try:
                 if event is not None:
                     self._hear_event(event)
-                elif payload.startswith(_BUNDLE):
-                    self._hear_signals(payload, sent_here=name.startswith(GATEWAY_CHANNEL))
+                elif signals.is_bundle(payload):
+                    self._signals.hear(payload, sent_here=name.startswith(GATEWAY_CHANNEL))
                 else:
                     self._hear_one(name, msgspec.json.decode(payload))
             except (ValueError, TypeError, KeyError, IndexError) as error:
@@ -291,20 +260,6 @@ class Hub:
             self._hinted_at = perf_counter()
         self._hinted.setdefault(event.stream, []).append(event)
         self._wake.set()
-
-    def _hear_signals(self, payload: bytes, *, sent_here: bool) -> None:
-        bundle = _bundles.decode(payload)
-        if bundle.address == self._follower.address:
-            return
-        for stream, message in bundle.signals:
-            channel = self._channels.get(stream)
-            room = channel.room if channel else None
-            if sent_here and (room is None or not room.has(message)):
-                # They sit elsewhere by now: those who know hear it from the room's channel.
-                again = _Bundle(bundle.address, [(stream, message)])
-                self._follower.publish(stream, _bundle_bytes(again))
-            elif room is not None and not room.pass_on(message, bundle.address):
-                self._check([stream])
 
     def _tell_sealed(self, message: dict[str, Any]) -> None:
         """The sealer signed a checkpoint: each conversation hears of its own messages."""
