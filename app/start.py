@@ -52,7 +52,7 @@ def _gunicorn(environment: Mapping[str, str], worker: str, module: str, *options
     return [
         sys.executable, "-m", "gunicorn", f"{module}:application",
         "--worker-class", worker, *options,
-        "--bind", f"0.0.0.0:{environment.get('PORT') or 8080}",
+        "--bind", f"{environment.get('BIND') or '0.0.0.0'}:{environment.get('PORT') or 8080}",  # noqa: S104
         "--graceful-timeout", str(GRACE_SECONDS), "--log-level", "warning",
         "--no-control-socket", "--worker-tmp-dir", "/dev/shm",  # noqa: S108 - it is memory
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 
+from app import start
 from dev import redis_server
 from dev.errors import SetupProblem
 from dev.leftovers import Roll
@@ -18,7 +19,7 @@ from dev.ports import LOOPBACK, free_port, is_taken
 from dev.postgresql import Cluster
 from dev.privileges import dying_with_parent
 from dev.roles import LOGINS, Passwords, create_database, create_roles
-from dev.services import scheduler_command, sealer_command, web_command, worker_command
+from dev.services import scheduler_command, web_command, worker_command
 from dev.state import PROJECT, STATE, State, read_env, write_env
 from dev.supervisor import Child, Supervisor, Terminal
 
@@ -133,7 +134,7 @@ class Run:
         python = sys.executable
         notes = self.state.file("schedule")
         for name, command in {
-            "sealer": sealer_command(python),
+            "sealer": start.command(["sealer"], {}),
             "worker": worker_command(python),
             "scheduler": scheduler_command(python, notes),
             "web": web_command(python, self.port),

@@ -13,16 +13,6 @@ def web_command(python: str, port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def gateway_command(python: str, port: int, workers: int = 1) -> list[str]:
-    """The gateway as in production: gunicorn keeps uvicorn's processes. Serves HTTP as well."""
-    return [
-        python, "-m", "gunicorn", "app.asgi:application",
-        "--worker-class", "app.realtime.worker.GatewayWorker", "--workers", str(workers),
-        "--bind", f"{LOOPBACK}:{port}", "--graceful-timeout", "9", "--no-control-socket",
-        "--log-level", "warning",
-    ]  # fmt: skip
-
-
 def worker_command(python: str) -> list[str]:
     """Jobs, in threads: a child process of the worker could outlive it."""
     return [
@@ -38,7 +28,3 @@ def scheduler_command(python: str, notes: Path) -> list[str]:
         python, "-m", "celery", "--quiet", "--app", "app.celery", "beat", "--loglevel", "WARNING",
         "--schedule", str(notes), "--pidfile", "",
     ]  # fmt: skip
-
-
-def sealer_command(python: str) -> list[str]:
-    return [python, "manage.py", "seal"]

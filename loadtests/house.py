@@ -43,9 +43,8 @@ class Instance:
         self._log = folder / f"{name}.log"
         port = free_port()
         self.url = f"http://{LOOPBACK}:{port}"
-        self._environment = environment | {"PORT": str(port)}
-        words = command([process], self._environment)
-        self._command = [word.replace("0.0.0.0", LOOPBACK) for word in words]  # noqa: S104
+        self._environment = environment | {"BIND": LOOPBACK, "PORT": str(port)}
+        self._command = command([process], self._environment)
         self._process: ServerProcess | None = None
 
     @property
@@ -127,7 +126,7 @@ class House:
             "SEALER_SIGNING_KEY_FILE": str(self._key("sealer-signing.key")),
         }
         self._begin("sealer", command(["sealer"], {}), sealing)
-        self._begin("worker", command(["worker"], {}), {"REMAP_SIGTERM": "SIGQUIT"})
+        self._begin("worker", command(["worker"], {}))
         self._begin("scheduler", scheduler_command(sys.executable, self.folder / "schedule"))
         for instance in self.instances:
             instance.wait()

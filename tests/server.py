@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
+from app.start import command
 from dev.ports import LOOPBACK, free_port
 from dev.privileges import dying_with_parent
 from dev.processes import ServerProcess
 from dev.redis_server import RedisServer
-from dev.services import gateway_command, sealer_command, web_command
+from dev.services import web_command
 from tests.live import LiveDatabase
 from tests.stack import Stack
 
@@ -129,7 +130,7 @@ class GatewayServer(WebServer):
     name = "gateway"
 
     def command(self) -> list[str]:
-        return gateway_command(sys.executable, self.port)
+        return command(["gateway"], {"BIND": LOOPBACK, "PORT": str(self.port)})
 
     def kill(self) -> None:
         """gunicorn and its processes at once, as when a machine is lost."""
@@ -143,4 +144,4 @@ class SealerProcess(TestedProcess):
     name = "sealer"
 
     def command(self) -> list[str]:
-        return sealer_command(sys.executable)
+        return command(["sealer"], {})

@@ -45,8 +45,7 @@ class Web(Gateway):
     name = "web"
 
     def command(self) -> list[str]:
-        words = command(["web"], {"PORT": str(self.port)})
-        return [word.replace("0.0.0.0", LOOPBACK) for word in words]  # noqa: S104  # the opposite
+        return command(["web"], {"BIND": LOOPBACK, "PORT": str(self.port)})
 
     def environment(self) -> dict[str, str]:
         # A proxy of ours has done the TLS.

@@ -39,8 +39,7 @@ class Gateway(WebServer):
     name = "gateway"
 
     def command(self) -> list[str]:
-        words = command(["gateway"], {"PORT": str(self.port)})
-        return [word.replace("0.0.0.0", LOOPBACK) for word in words]  # noqa: S104  # the opposite
+        return command(["gateway"], {"BIND": LOOPBACK, "PORT": str(self.port)})
 
     def environment(self) -> dict[str, str]:
         # The same keys: what is committed here is opened there.
