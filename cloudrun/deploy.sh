@@ -183,9 +183,7 @@ redis_ca() {
 account() { printf '%s@%s.iam.gserviceaccount.com' "parley-$1" "$PROJECT"; }
 
 setup() {
-    local here_="--project $PROJECT"
-    # shellcheck disable=SC2086  # words
-    set -- $here_
+    set -- --project "$PROJECT"
     say "# the services of Google that Parley uses"
     call gcloud services enable "$@" artifactregistry.googleapis.com cloudbuild.googleapis.com \
         cloudkms.googleapis.com compute.googleapis.com file.googleapis.com \

@@ -60,8 +60,9 @@ def take(folder: Path, *, programs: Path | None = None, say: Say = print) -> Man
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     dump = folder / DUMP
     with _snapshot() as name:
-        server, logs = _server(), _sizes()
-        say(f"dumping {_megabytes()} MB of PostgreSQL {server // 10000} …")
+        server, logs = _number("current_setting('server_version_num')::int"), _sizes()
+        size = _number("pg_database_size(current_database())")
+        say(f"dumping {size / 1e6:.0f} MB of PostgreSQL {server // 10000} …")
         options = ["--format=custom", "--snapshot", name, "--file", str(dump)]
         _run("pg_dump", options, programs)
     dump.chmod(0o600)
@@ -83,19 +84,17 @@ def put_back(folder: Path, *, programs: Path | None = None, say: Say = print) ->
     Raises BackupFailed.
     """
     manifest = read(folder)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_class"
-            " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    if _number(
+        "count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    ):
+        raise BackupFailed(
+            "This database is not empty: make another one (`manage.py database_roles`)."
         )
-        if cursor.fetchone() != (0,):
-            raise BackupFailed(
-                "This database is not empty: make another one (`manage.py database_roles`)."
-            )
     connection.close()
     say(f"restoring {manifest.bytes / 1e6:.0f} MB of {manifest.at} …")
     options = ["--no-owner", "--single-transaction", "--exit-on-error"]
-    _run("pg_restore", [*options, "--dbname", "", str(folder / DUMP)], programs)
+    database = ["--dbname", str(connection.settings_dict["NAME"])]
+    _run("pg_restore", [*options, *database, str(folder / DUMP)], programs)
     return manifest
 
 
@@ -178,16 +177,10 @@ def _sizes() -> dict[str, int]:
     return {str(organization): tree.size if tree else 0 for organization, tree in trees.items()}
 
 
-def _server() -> int:
+def _number(what: str) -> int:
+    """`what` is ours."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('server_version_num')::int")
-        row: Any = cursor.fetchone()
-    return int(row[0])
-
-
-def _megabytes() -> int:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_database_size(current_database()) / 1000000")
+        cursor.execute(f"SELECT {what}")
         row: Any = cursor.fetchone()
     return int(row[0])
 
@@ -209,7 +202,7 @@ def _run(program: str, options: list[str], programs: Path | None) -> None:
         "PGSSLMODE": given.get("OPTIONS", {}).get("sslmode", ""),
     }
     done = subprocess.run(  # noqa: S603 - a program of PostgreSQL's, our words
-        [found, *(word or str(given["NAME"]) for word in options)],
+        [found, *options],
         env=os.environ | {name: str(value) for name, value in address.items() if value},
         capture_output=True,
         text=True,
