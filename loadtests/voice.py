@@ -7,12 +7,8 @@ found: somebody who is still there 25 s after going, or as whom nobody came.
 import asyncio
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from uuid import uuid4
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
-
-from app.realtime.client import Client, Device, Place, Roster
+from app.realtime.client import Client, Place, Roster
 from app.realtime.protocol import (
     Participant,
     VoiceJoined,
@@ -22,6 +18,7 @@ from app.realtime.protocol import (
 )
 from loadtests.actor import Actor, cut
 from loadtests.clock import now
+from loadtests.device import new_device
 from loadtests.pair import Kit, Pair
 from loadtests.people import Person
 
@@ -171,17 +168,3 @@ class Voice(Actor):
                 for pid in self.place.participants:
                     if pid != self.place.pid:
                         self.engine.ledger.seen(pid, self._room, now())
-
-
-def new_device() -> Device:
-    """A device with a key of its own, as WebCrypto would make it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    point = key.public_key().public_bytes(
-        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-    )
-
-    def sign(statement: bytes) -> bytes:
-        r, s = utils.decode_dss_signature(key.sign(statement, ec.ECDSA(hashes.SHA256())))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
-
-    return Device(str(uuid4()), point, sign)

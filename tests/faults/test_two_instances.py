@@ -25,6 +25,7 @@ from app.realtime.client.transport import ABNORMAL, Closed, Transport, WebSocket
 from app.realtime.models import Stream as StreamRow
 from app.realtime.protocol import Ack, Close, Durable
 from app.voice.access import rosters
+from loadtests.device import new_device
 from tests.cast import join
 from tests.chat.talk import room
 from tests.faults.town import (
@@ -38,7 +39,7 @@ from tests.faults.town import (
     living_in,
 )
 from tests.live import LiveDatabase
-from tests.realtime.client.member import client_of, new_device
+from tests.realtime.client.member import client_of
 from tests.server import GatewayServer
 from tests.stack import Stack
 

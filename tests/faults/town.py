@@ -26,7 +26,8 @@ from app.realtime.models import Stream as StreamRow
 from app.realtime.models import StreamEvent
 from app.realtime.protocol import Ack, Durable
 from app.voice.access import rosters
-from tests.realtime.client.member import client_of, new_device
+from loadtests.device import new_device
+from tests.realtime.client.member import client_of
 from tests.server import WebServer
 
 AIM_SECONDS = 10.0

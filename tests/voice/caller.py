@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 from aiortc import (
     RTCCertificate,
@@ -25,11 +24,11 @@ from aiortc import (
 from aiortc.contrib.media import MediaBlackhole
 from aiortc.mediastreams import AudioStreamTrack
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from app.accounts.models import User
-from app.realtime.client import Client, Device, Place, Roster, ticket_from
+from app.realtime.client import Client, Place, Roster, ticket_from
 from app.realtime.client.identity import is_announced, is_signed
 from app.realtime.client.negotiation import (
     Accept,
@@ -50,24 +49,12 @@ from app.realtime.protocol import (
     VoiceResumed,
     VoiceSignalled,
 )
+from loadtests.device import new_device
 from tests.realtime.speaker import bearer
 
 PATIENCE = 60.0
 """Seconds that a test waits for what must come."""
 OVERDUE_SECONDS = 2.0
-
-
-def new_device() -> Device:
-    key = ec.generate_private_key(ec.SECP256R1())
-    point = key.public_key().public_bytes(
-        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-    )
-
-    def sign(statement: bytes) -> bytes:
-        r, s = utils.decode_dss_signature(key.sign(statement, ec.ECDSA(hashes.SHA256())))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
-
-    return Device(str(uuid4()), point, sign)
 
 
 def verify(point: bytes, statement: bytes, signature: bytes) -> bool:

@@ -12,7 +12,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.voice.simulation import HOST, ROOMS, USERS, Client, Instance, World
+from tests.voice.simulation.clients import Client
+from tests.voice.simulation.database import HOST, ROOMS, USERS
+from tests.voice.simulation.instances import Instance
+from tests.voice.simulation.world import World
 
 EXAMPLES = int(os.environ.get("VOICE_EXAMPLES", "200"))
 

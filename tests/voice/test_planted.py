@@ -15,7 +15,8 @@ from app.voice import lifetimes, rooms
 from app.voice.lifetimes import Holder, Reading
 from app.voice.rooms import Change, House, Limits, Place
 from tests.voice.lease_table import LeaseTable
-from tests.voice.simulation import Database, Instance
+from tests.voice.simulation.database import Database
+from tests.voice.simulation.instances import Instance
 from tests.voice.test_machine import Rooms
 
 EXAMPLES = 400

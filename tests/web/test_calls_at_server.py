@@ -15,13 +15,13 @@ from app.accounts.models import User
 from app.chat.models import Conversation
 from app.realtime.client.identity import encoded
 from dev.redis_server import RedisServer
+from loadtests.device import new_device
 from tests.fakes.faults import Fault
 from tests.fakes.livekit import LiveKitServer
 from tests.live import LiveDatabase
 from tests.realtime.speaker import Speaker, bearer, connected
 from tests.server import WebServer
 from tests.stack import Stack
-from tests.voice.caller import new_device
 from tests.web.callers import caller, chromium, theatre
 from tests.web.calls import WAIT_MS, bar, expect_to_hear, join, person
 from tests.web.conftest import Visit

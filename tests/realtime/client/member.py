@@ -1,13 +1,9 @@
 """A member's client and device, for tests."""
 
 from collections.abc import Awaitable, Callable
-from uuid import uuid4
-
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from app.accounts.models import User
-from app.realtime.client import Client, Device, ticket_from
+from app.realtime.client import Client, ticket_from
 from app.realtime.client.transport import Transport
 from tests.realtime.speaker import bearer
 
@@ -36,17 +32,3 @@ def client_of(
         on_state=on_state,
         open_=open_,
     )
-
-
-def new_device() -> Device:
-    """A device with a key of its own, as WebCrypto would make it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    point = key.public_key().public_bytes(
-        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-    )
-
-    def sign(statement: bytes) -> bytes:
-        r, s = utils.decode_dss_signature(key.sign(statement, ec.ECDSA(hashes.SHA256())))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
-
-    return Device(str(uuid4()), point, sign)

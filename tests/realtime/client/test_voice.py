@@ -21,8 +21,9 @@ from app.realtime.protocol import (
     identity_statement,
 )
 from app.voice.access import rosters
+from loadtests.device import new_device
 from tests.chat.talk import room
-from tests.realtime.client.member import client_of, new_device
+from tests.realtime.client.member import client_of
 from tests.realtime.client.virtual import Gateway, Wire, run
 from tests.server import WebServer
 
