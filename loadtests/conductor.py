@@ -92,6 +92,7 @@ class Conductor:
         self.folder, self.record = folder, record
         self._interruption, self._crew, self._count = interruption, crew, crew.all
         self._workers: list[ServerProcess] = []
+        self._ready: set[int] = set()
         self._staged: set[int] = set()
         self._finished: dict[int, str] = {}
         self._house = house
@@ -115,12 +116,13 @@ class Conductor:
         locust's own page, for whoever wants to look on, is at the port `page` of this machine.
         """
         self._runner = self._environment.create_master_runner(*self._crew.bind)
+        self._runner.register_message("ready", self._on_ready)
         self._runner.register_message("staged", self._on_staged)
         self._runner.register_message("finished", self._on_finished)
         web = self._page(page) if page else None
         try:
             self._workers = [self._worker(number) for number in range(self._crew.here)]
-            self._wait(lambda: self._runner.worker_count == self._count, "workers to start")
+            self._wait(lambda: len(self._ready) == self._count, "workers to start")
             self._runner.send_message("order", asdict(order))
             self._wait(lambda: len(self._staged) == self._count, "workers to learn their part")
             yield
@@ -304,6 +306,9 @@ class Conductor:
     def _on_stopping(self, **_: Any) -> None:
         if not self._leaving:
             self._stopped = "stopped on locust's page"
+
+    def _on_ready(self, msg: Any, **_: Any) -> None:
+        self._ready.add(msg.data["worker"])
 
     def _on_staged(self, msg: Any, **_: Any) -> None:
         self._staged.add(msg.data["worker"])

@@ -171,6 +171,8 @@ def obey(environment: Environment, **_: Any) -> None:
     runner.register_message("pace", on_pace)
     runner.register_message("happening", on_happening)
     runner.register_message("finish", on_finish)
+    # It had connected before this listener was called: only now it understands an order.
+    runner.send_message("ready", {"worker": number})
 
 
 events.init.add_listener(obey)  # type: ignore[no-untyped-call]
