@@ -99,8 +99,10 @@ def active_users(ids: Collection[UUID]) -> dict[UUID, User]:
 
 
 def active_authors(ids: Collection[UUID]) -> dict[UUID, User]:
-    """The same with no more of each than their organization and role; one query."""
-    found = User.objects.filter(pk__in=ids, is_active=True).only("organization_id", "role")
+    """The same with no more of each than what a send asks of them; one query."""
+    found = User.objects.filter(pk__in=ids, is_active=True).only(
+        "organization_id", "role", "is_active"
+    )
     return {user.pk: user for user in found}
 
 

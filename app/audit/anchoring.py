@@ -93,7 +93,7 @@ def bring(anchor_id: int, *, although_nothing_is_new: bool = False) -> bool:
     submission = submission_of(state.organization_id, tree)
     try:
         service = "mail" if state.name == "mail" else "anchor"
-        with metrics.Outside(service, fine=(NotForThisLog,)):
+        with outside.asked():
             kept = anchor.keep(submission, state.size)
     except NotForThisLog:
         _change(state, next_at=datetime.now(UTC) + anchor.every)
