@@ -74,6 +74,7 @@ def _lint_steps() -> list[Step]:
         Step("types", [str(BIN / "mypy")]),
         Step("missing migrations", [*environment, python, "manage.py", "makemigrations",
                                     "--check", "--dry-run"]),
+        Step("borne migrations", [python, "-m", "dev.migrations"]),
         Step("import contracts", [str(BIN / "lint-imports"), "--no-logo"]),
         Step("protocol schema", [*environment, python, "-m", "app.realtime.schema", "--check"]),
         Step("catalogue of actions", [*environment, python, "-m", "app.audit.catalogue",
