@@ -117,29 +117,6 @@ class Histogram:
         return spread or self.values.setdefault(labels, Spread(self.bounds))
 
 
-class Outside:
-    """`with Outside("kms"):` around one call of a service that is not ours: time and outcome."""
-
-    __slots__ = ("_began", "_fine", "_service")
-
-    def __init__(self, service: str, *, fine: tuple[type[BaseException], ...] = ()) -> None:
-        """`fine`: errors that are an answer like another."""
-        self._service, self._fine = service, fine
-
-    def __enter__(self) -> None:
-        self._began = perf_counter()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        OUTSIDE_SECONDS.of(self._service).observe(perf_counter() - self._began)
-        failed = kind is not None and not issubclass(kind, self._fine)
-        OUTSIDE_CALLS.add(self._service, "failed" if failed else "ok")
-
-
 def _bounded(values: Mapping[Labels, Any], labels: Labels) -> Labels:
     if labels in values or len(values) < MAX_SERIES:
         return labels
@@ -243,6 +220,9 @@ OUTSIDE_CALLS = Counter(
 )
 OUTSIDE_SECONDS = Histogram(
     "parley_outside_call_seconds", "Time of a call of a service that is not ours.", "service"
+)
+OUTSIDE_AWAY = Gauge(
+    "parley_outside_away", "1 while a service that is not ours was away when last asked.", "service"
 )
 PROCESS = Gauge("parley_process_info", "1; what this process is.", "role", "release")
 UNREADABLE = Counter("parley_metrics_unreadable_total", "Readers that failed.")

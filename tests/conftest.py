@@ -22,6 +22,7 @@ import hypothesis
 import pytest
 from pytest_django import DjangoDbBlocker
 
+from app import outside
 from dev.redis_server import RedisServer
 from tests.live import LiveDatabase, point_django_at
 from tests.server import SealerProcess, WebServer
@@ -83,6 +84,12 @@ def sealer(
 ) -> Iterator[SealerProcess]:
     with SealerProcess.running(live_db, redis_server, stack) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left_alone() -> None:
+    """What a test before took away is not away for this one."""
+    outside.forget()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,6 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from app import metrics
 from app.audit import disclosure, models
 from app.audit.access import organizations
 from app.audit.actions import Action
@@ -28,11 +27,14 @@ from app.audit.anchors.anchor import (
 from app.audit.anchors.configured import configured, names
 from app.audit.rows import rows, value
 from app.audit.services import SYSTEM, Target, record
+from app.outside import Service
 
 LEASE = timedelta(minutes=10)
 """A worker that has not come back after this long is taken for dead."""
 _LONGEST_WAIT = timedelta(hours=6)
 log = structlog.get_logger(__name__)
+
+_SERVICES = {name: Service(name, fine=(NotForThisLog,)) for name in ("anchor", "mail")}
 
 _CLAIM = """
 UPDATE audit_anchor SET next_at = %s WHERE next_at <= %s AND name = ANY(%s) RETURNING id
@@ -92,8 +94,7 @@ def bring(anchor_id: int, *, although_nothing_is_new: bool = False) -> bool:
         return True
     submission = submission_of(state.organization_id, tree)
     try:
-        service = "mail" if state.name == "mail" else "anchor"
-        with outside.asked():
+        with _SERVICES["mail" if state.name == "mail" else "anchor"].asked():
             kept = anchor.keep(submission, state.size)
     except NotForThisLog:
         _change(state, next_at=datetime.now(UTC) + anchor.every)

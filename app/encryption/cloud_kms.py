@@ -3,22 +3,21 @@
 https://cloud.google.com/kms/docs/encrypt-decrypt, with the additional authenticated data and the
 checksums of https://cloud.google.com/kms/docs/data-integrity-guidelines. Calls are bounded: at
 most `ATTEMPT` seconds each, `PATIENCE` with all repetitions. After a failure a key is left alone
-for `PAUSE` seconds, so that those who ask for it do not queue up behind it.
+for a moment (`app.outside`), so that those who ask for it do not queue up behind it.
 
 Google's client is imported at the first use, in the process that uses it: gRPC survives no fork.
 """
 
 import logging
 import os
-import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from app import metrics
 from app.encryption.unavailable import KeyUnavailable
+from app.outside import LeftAlone, Service
 
 if TYPE_CHECKING:
     from google.cloud.kms_v1 import KeyManagementServiceClient
@@ -27,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 ATTEMPT = 2.0
 PATIENCE = 4.0
-PAUSE = 10.0
 _CHECKED_TIMES = 3
 
 _CAUSES = {
@@ -38,8 +36,13 @@ _CAUSES = {
     "NOT_FOUND": "there is no such key, or this service's account may not see it",
     "INVALID_ARGUMENT": "a data key was changed, or does not belong to its row",
     "RESOURCE_EXHAUSTED": "the quota of Cloud KMS is used up",
+    "CHECKSUM": "its answers do not match their checksums, or name another key",
 }
 _OF_ONE_DATA_KEY = "INVALID_ARGUMENT"
+
+
+class _Damaged(Exception):
+    """Each answer was changed on its way."""
 
 
 class CloudKms:
@@ -101,40 +104,45 @@ class CloudKms:
         from google.api_core.exceptions import GoogleAPIError  # noqa: PLC0415
         from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
-        _refuse_while_paused(self.reference)
         try:
-            for _ in range(_CHECKED_TIMES):
-                with metrics.Outside("kms"):
-                    answer = call()
-                if answer is not None:
-                    return answer
-        except (GoogleAPIError, GoogleAuthError) as error:
-            raise self._unavailable(verb, _status(error)) from error
-        raise self._unavailable(verb, "CHECKSUM")
+            with _service(self.reference).asked():
+                return _whole(call)
+        except LeftAlone as left:
+            raise self._unavailable(verb, left.told) from None
+        except (GoogleAPIError, GoogleAuthError, _Damaged) as error:
+            status = _status(error)
+            logger.error("key_unavailable", extra={"key": self.reference, "status": status})
+            raise self._unavailable(verb, status) from error
 
     def _unavailable(self, verb: str, status: str) -> KeyUnavailable:
         cause = _CAUSES.get(status, "it cannot be reached, or does not answer in time")
-        if status == "CHECKSUM":
-            cause = "its answers do not match their checksums, or name another key"
-        told = f"Cloud KMS does not {verb} with {self.reference}: {cause} [{status}]"
-        logger.error("key_unavailable", extra={"key": self.reference, "status": status})
-        if status != _OF_ONE_DATA_KEY:
-            _paused[self.reference] = (time.monotonic() + PAUSE, told)
-        return KeyUnavailable(told)
+        return KeyUnavailable(
+            f"Cloud KMS does not {verb} with {self.reference}: {cause} [{status}]"
+        )
 
 
-_paused: dict[str, tuple[float, str]] = {}
-"""By reference: until when a key is left alone, and why."""
+def _whole(call: Callable[[], bytes | None]) -> bytes:
+    for _ in range(_CHECKED_TIMES):
+        if (answer := call()) is not None:
+            return answer
+    raise _Damaged
 
 
-def _refuse_while_paused(reference: str) -> None:
-    until, told = _paused.get(reference, (0.0, ""))
-    if time.monotonic() < until:
-        raise KeyUnavailable(told)
+@cache
+def _service(reference: str) -> Service:
+    """A key that is disabled, or may not be used, is away; others of the same KMS are not."""
+    return Service("kms", away=_away)
+
+
+def _away(error: Exception) -> str:
+    status = _status(error)
+    return "" if status == _OF_ONE_DATA_KEY else status
 
 
 def _status(error: Exception) -> str:
     """The name of gRPC's status, such as PERMISSION_DENIED, or of our time being over."""
+    if isinstance(error, _Damaged):
+        return "CHECKSUM"
     cause: Any = getattr(error, "cause", None) or error  # RetryError tells of the last one
     code = getattr(cause, "grpc_status_code", None)
     return str(code.name) if code is not None else type(cause).__name__
@@ -183,7 +191,6 @@ def _after_fork() -> None:
     if _connected.cache_info().currsize:
         _left_to_the_parent.append(_client())
         _connected.cache_clear()
-    _paused.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork)

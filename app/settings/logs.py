@@ -29,6 +29,7 @@ _EXTRAS = [
     "reason",
     "request_id",
     "role",
+    "service",
     "status",
     "storage",
 ]

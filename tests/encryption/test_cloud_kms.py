@@ -9,6 +9,7 @@ import grpc
 import pytest
 from django.test.utils import override_settings
 
+from app import outside
 from app.accounts.models import Organization, User
 from app.chat import access
 from app.chat.services import Draft, send_messages
@@ -35,7 +36,7 @@ KEY, BINDING = bytes(range(32)), b"of this row"
 def kms(monkeypatch: pytest.MonkeyPatch) -> Iterator[KmsServer]:
     monkeypatch.setattr(cloud_kms, "ATTEMPT", 0.5)
     monkeypatch.setattr(cloud_kms, "PATIENCE", 1.5)
-    monkeypatch.setattr(cloud_kms, "PAUSE", 0.0)
+    monkeypatch.setattr(outside, "PAUSE", 0.0)
     with KmsServer.running() as server:
         server.make_key(NAME)
         with override_settings(
@@ -46,7 +47,6 @@ def kms(monkeypatch: pytest.MonkeyPatch) -> Iterator[KmsServer]:
         ):
             yield server
         cloud_kms._connected.cache_clear()
-        cloud_kms._paused.clear()
 
 
 def refused(call: object, status: str) -> KeyUnavailable:
@@ -183,8 +183,8 @@ def test_after_a_failure_a_key_is_left_alone_for_a_moment(
 ) -> None:
     """So that a thousand who ask for it do not each wait for it."""
     now = [1000.0]
-    monkeypatch.setattr(cloud_kms, "PAUSE", 5.0)
-    monkeypatch.setattr("app.encryption.cloud_kms.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(outside, "PAUSE", 5.0)
+    monkeypatch.setattr("app.outside.time.monotonic", lambda: now[0])
     kms.make_key(f"{RING}/other")
     kms.keys[NAME].denied = True
     for _ in range(3):

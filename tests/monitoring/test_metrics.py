@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app import metrics
+from app.outside import Service
 from dev.ports import free_port
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -141,7 +142,7 @@ def test_the_time_of_what_ended_in_an_error_is_counted_too() -> None:
     with pytest.raises(LookupError), spread.timed():
         raise LookupError
     failed = metrics.OUTSIDE_CALLS.values["storage", "failed"]
-    with pytest.raises(LookupError), metrics.Outside("storage"):
+    with pytest.raises(LookupError), Service("storage").asked():
         raise LookupError
     assert sum(spread.counts) == 1
     assert metrics.OUTSIDE_CALLS.values["storage", "failed"] == failed + 1

@@ -5,7 +5,6 @@ any more is put out there too. The rows decide; what a lost job left undone, the
 """
 
 import logging
-import time
 from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
@@ -20,9 +19,7 @@ from app.voice.rooms import Limits
 from app.voice.services.writing import limits
 from app.voice.sfu import TOKEN_SECONDS, Arrival, SfuFailed
 
-_PAUSE = 10.0  # seconds in which a server that failed is not asked again while somebody waits
 logger = logging.getLogger(__name__)
-_closed_until = 0.0
 
 
 def limits_for(growing: Mapping[UUID, int]) -> dict[UUID, Limits]:
@@ -44,13 +41,9 @@ def limits_for(growing: Mapping[UUID, int]) -> dict[UUID, Limits]:
 
 
 def _ready(server: sfu.Sfu, call: UUID, capacity: int) -> bool:
-    global _closed_until  # noqa: PLW0603 - as the server is one for the process
-    if time.monotonic() < _closed_until:
-        return False
     try:
         server.prepare(call, capacity)
     except SfuFailed as error:
-        _closed_until = time.monotonic() + _PAUSE
         logger.warning("sfu_unavailable", extra={"error": str(error)})
         return False
     return True

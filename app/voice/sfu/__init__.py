@@ -14,6 +14,10 @@ class SfuFailed(Exception):
     """The server could not be asked, or did not do it; the text names no secret and no person."""
 
 
+class SfuAway(SfuFailed):
+    """It does not answer, or fails by itself (5xx), whoever asks for whatever."""
+
+
 class BadWebhook(Exception):
     """What arrived was not sent by our server, or was changed or kept on the way."""
 

@@ -18,8 +18,8 @@ import jwt
 import requests
 from urllib3.exceptions import HTTPError
 
-from app import metrics
-from app.voice.sfu import TOKEN_SECONDS, Arrival, BadWebhook, SfuFailed
+from app.outside import LeftAlone, Service
+from app.voice.sfu import TOKEN_SECONDS, Arrival, BadWebhook, SfuAway, SfuFailed
 
 _TIMEOUT = (2.0, 4.0)  # seconds: to connect, to wait for an answer
 _LARGEST = 256 * 1024  # bytes of an answer
@@ -29,6 +29,13 @@ _WHY = {
     "unauthenticated": "it does not know LIVEKIT_API_KEY, or the secret is another",
     "permission_denied": "the API key may not do this",
 }
+
+
+def _away(error: Exception) -> str:
+    return str(error) if isinstance(error, SfuAway) else ""
+
+
+_SERVICE = Service("livekit", away=_away)
 
 
 @dataclass(frozen=True)
@@ -87,24 +94,28 @@ class LiveKit:
     def _ask(
         self, method: str, grant: dict[str, Any], body: dict[str, Any]
     ) -> dict[str, Any] | None:
+        try:
+            with _SERVICE.asked():
+                return _result(*self._post(method, grant, body))
+        except LeftAlone as left:
+            raise SfuAway(f"{left.told} a moment ago") from None
+
+    def _post(self, method: str, grant: dict[str, Any], body: dict[str, Any]) -> tuple[int, bytes]:
+        """Status and content of the answer. Raises SfuAway."""
         host = self.url.replace("ws", "http", 1).rstrip("/")
         try:
-            with (
-                metrics.Outside("livekit"),
-                requests.post(
-                    f"{host}/twirp/livekit.RoomService/{method}",
-                    json=body,
-                    headers={"Authorization": f"Bearer {self._signed({'video': grant})}"},
-                    timeout=_TIMEOUT,
-                    allow_redirects=False,
-                    stream=True,
-                ) as answer,
-            ):
+            with requests.post(
+                f"{host}/twirp/livekit.RoomService/{method}",
+                json=body,
+                headers={"Authorization": f"Bearer {self._signed({'video': grant})}"},
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
                 content = answer.raw.read(_LARGEST + 1, decode_content=True)
-                status = answer.status_code
+                return answer.status_code, content
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise SfuFailed(type(error).__name__) from None
-        return _result(status, content)
+            raise SfuAway(type(error).__name__) from None
 
     def _signed(self, claims: dict[str, Any], *, identity: str = "") -> str:
         now = int(time.time())
@@ -115,6 +126,8 @@ class LiveKit:
 
 def _result(status: int, content: bytes) -> dict[str, Any] | None:
     """What an answer says; an error of Twirp is a JSON object with `code`."""
+    if status >= 500:
+        raise SfuAway(f"it answered {status}")
     try:
         document = json.loads(content) if len(content) <= _LARGEST else None
     except ValueError:

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import jwt
 import pytest
 
-from app.voice.sfu import TOKEN_SECONDS, Arrival, BadWebhook, SfuFailed
+from app.voice.sfu import TOKEN_SECONDS, Arrival, BadWebhook, SfuAway, SfuFailed
 from app.voice.sfu.livekit import LiveKit
 from tests.fakes.faults import Fault
 from tests.fakes.livekit import LiveKitServer, Refused
@@ -22,7 +22,8 @@ def server() -> Iterator[LiveKitServer]:
 
 
 @pytest.fixture
-def livekit(server: LiveKitServer) -> LiveKit:
+def livekit(server: LiveKitServer, monkeypatch: pytest.MonkeyPatch) -> LiveKit:
+    monkeypatch.setattr("app.outside.PAUSE", 0.0)
     return LiveKit(server.url, server.key, server.secret)
 
 
@@ -222,3 +223,15 @@ def _told(livekit: LiveKit, body: bytes, authorization: str) -> str | None:
     except BadWebhook as error:
         return str(error)
     return None
+
+
+def test_a_server_that_was_away_a_moment_ago_is_not_asked_and_that_is_said(
+    livekit: LiveKit, server: LiveKitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.outside.PAUSE", 60.0)
+    server.faults.plan(Fault(status=503))
+    with pytest.raises(SfuAway):
+        livekit.prepare(CALL, 9)
+    with pytest.raises(SfuAway, match="it answered 503 a moment ago"):
+        livekit.prepare(CALL, 9)
+    assert len(server.faults.requests) == 1

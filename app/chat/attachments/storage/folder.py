@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from app import metrics
-from app.chat.attachments.storage.faults import Missing, Reason, StorageFailed
+from app.chat.attachments.storage.faults import Missing, Reason, asked, failed
 
 _UNFINISHED = ".unfinished"
 _ABANDONED = 3600.0  # seconds: a process that was killed left it
@@ -20,6 +19,9 @@ _REASONS = {
     errno.EACCES: Reason.DENIED,
     errno.EPERM: Reason.DENIED,
     errno.EROFS: Reason.DENIED,
+    # What a file system of another machine says when that is away.
+    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT), Reason.UNREACHABLE),
+    **dict.fromkeys((errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENOTCONN), Reason.UNREACHABLE),
 }
 
 
@@ -82,7 +84,7 @@ class FolderStorage:
 
     @contextmanager
     def _faults(self, name: str) -> Iterator[None]:
-        with metrics.Outside("storage", fine=(Missing,)):
+        with asked():
             try:
                 yield
             except FileNotFoundError:
@@ -91,7 +93,7 @@ class FolderStorage:
                 reason = _REASONS.get(error.errno or 0, Reason.FAILED)
                 told = errno.errorcode.get(error.errno or 0, "OSError")
                 where = f"file://{self._root}"
-                raise StorageFailed(reason, where=where, name=name, detail=told) from error
+                raise failed(reason, where=where, name=name, detail=told) from error
 
 
 def _make_private(folder: Path) -> None:

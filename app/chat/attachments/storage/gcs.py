@@ -10,11 +10,17 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Client
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from app import metrics
-from app.chat.attachments.storage.faults import Missing, Reason, StorageFailed
+from app.chat.attachments.storage.faults import (
+    TIMEOUT,
+    Missing,
+    Reason,
+    StorageFailed,
+    asked,
+    failed,
+)
 
-_TIMEOUT = (5.0, 20.0)  # seconds: to connect, to wait for an answer
-_RETRY = DEFAULT_RETRY.with_timeout(30.0)
+# With jitter; no attempt begins after so many seconds. The first pauses are of 1, 2 and 4 s.
+_RETRY = DEFAULT_RETRY.with_timeout(12.0)
 
 
 class GoogleStorage:
@@ -34,7 +40,7 @@ class GoogleStorage:
                     content_type="application/octet-stream",
                     if_generation_match=0,
                     checksum="crc32c",
-                    timeout=_TIMEOUT,
+                    timeout=TIMEOUT,
                     retry=_RETRY,
                 )
             except exceptions.PreconditionFailed:
@@ -43,25 +49,25 @@ class GoogleStorage:
     def get(self, name: str) -> bytes:
         with self._faults(name):
             data: bytes = self._bucket.blob(self._prefix + name).download_as_bytes(
-                timeout=_TIMEOUT, retry=_RETRY, checksum="crc32c"
+                timeout=TIMEOUT, retry=_RETRY, checksum="crc32c"
             )
             return data
 
     def delete(self, name: str) -> None:
         with self._faults(name):
             try:
-                self._bucket.blob(self._prefix + name).delete(timeout=_TIMEOUT, retry=_RETRY)
+                self._bucket.blob(self._prefix + name).delete(timeout=TIMEOUT, retry=_RETRY)
             except exceptions.NotFound:
                 return
 
     def exists(self, name: str) -> bool:
         with self._faults(name):
             blob = self._bucket.blob(self._prefix + name)
-            return bool(blob.exists(timeout=_TIMEOUT, retry=_RETRY))
+            return bool(blob.exists(timeout=TIMEOUT, retry=_RETRY))
 
     @contextmanager
     def _faults(self, name: str) -> Iterator[None]:
-        with metrics.Outside("storage", fine=(Missing,)):
+        with asked():
             try:
                 yield
             except exceptions.NotFound as error:
@@ -73,11 +79,13 @@ class GoogleStorage:
                 raise self._failed(Reason.DENIED, name, type(error).__name__) from error
             except (exceptions.RetryError, requests.RequestException, OSError) as error:
                 raise self._failed(Reason.UNREACHABLE, name, type(error).__name__) from error
+            except exceptions.ServerError as error:  # one that is not tried again
+                raise self._failed(Reason.UNREACHABLE, name, type(error).__name__) from error
             except exceptions.GoogleAPIError as error:
                 raise self._failed(Reason.FAILED, name, type(error).__name__) from error
 
     def _failed(self, reason: Reason, name: str, detail: str) -> StorageFailed:
-        return StorageFailed(reason, where=f"gs://{self._name}", name=name, detail=detail)
+        return failed(reason, where=f"gs://{self._name}", name=name, detail=detail)
 
 
 def _client(options: Mapping[str, str]) -> Client:

@@ -13,13 +13,22 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from app import metrics
-from app.chat.attachments.storage.faults import Missing, Reason, StorageFailed
+from app.chat.attachments.storage.faults import (
+    ATTEMPTS,
+    TIMEOUT,
+    Missing,
+    Reason,
+    StorageFailed,
+    asked,
+    failed,
+)
 
 _CONFIG = Config(
-    connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3}
+    connect_timeout=TIMEOUT[0],
+    read_timeout=TIMEOUT[1],
+    # With pauses of up to 1, 2, 4 … s, each of a random length.
+    retries={"mode": "standard", "max_attempts": ATTEMPTS},
 )
-_READS = 3
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
 # 412 where it exists, 409 where somebody else is putting it at this moment.
 _TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict"}
@@ -60,7 +69,7 @@ class S3Storage:
 
     def get(self, name: str) -> bytes:
         with self._faults(name):
-            for _ in range(_READS - 1):
+            for _ in range(ATTEMPTS - 1):
                 # boto3 tries requests again, but not answers that break off.
                 with suppress(ResponseStreamingError, IncompleteReadError):
                     return self._read(name)
@@ -88,21 +97,27 @@ class S3Storage:
 
     @contextmanager
     def _faults(self, name: str) -> Iterator[None]:
-        with metrics.Outside("storage", fine=(Missing,)):
+        with asked():
             try:
                 yield
             except ClientError as error:
                 code = _code(error)
                 if code in _ABSENT:
                     raise Missing(name) from None
-                raise self._failed(_REASONS.get(code, Reason.FAILED), name, code) from error
+                raise self._failed(_reason(error), name, code) from error
             except NoCredentialsError as error:
                 raise self._failed(Reason.DENIED, name, "NoCredentials") from error
             except (BotoCoreError, OSError) as error:
                 raise self._failed(Reason.UNREACHABLE, name, type(error).__name__) from error
 
     def _failed(self, reason: Reason, name: str, detail: str) -> StorageFailed:
-        return StorageFailed(reason, where=f"s3://{self._bucket}", name=name, detail=detail)
+        return failed(reason, where=f"s3://{self._bucket}", name=name, detail=detail)
+
+
+def _reason(error: ClientError) -> Reason:
+    known = _REASONS.get(_code(error))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return known or (Reason.UNREACHABLE if status >= 500 else Reason.FAILED)
 
 
 def _code(error: ClientError) -> str:
