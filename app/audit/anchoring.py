@@ -6,7 +6,9 @@ next. What is sealed after an anchoring holds the entry of the anchoring itself;
 nothing new to keep, or the log would never rest.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -24,7 +26,7 @@ from app.audit.anchors.anchor import (
     NotForThisLog,
     Submission,
 )
-from app.audit.anchors.configured import configured, names
+from app.audit.anchors.configured import MAIL, configured, names
 from app.audit.rows import rows, value
 from app.audit.services import SYSTEM, Target, record
 from app.outside import Service
@@ -34,10 +36,15 @@ LEASE = timedelta(minutes=10)
 _LONGEST_WAIT = timedelta(hours=6)
 log = structlog.get_logger(__name__)
 
-_SERVICES = {name: Service(name, fine=(NotForThisLog,)) for name in ("anchor", "mail")}
+_SERVICE = Service("anchor", fine=(NotForThisLog,))  # each has its own times, in its row
 
 _CLAIM = """
 UPDATE audit_anchor SET next_at = %s WHERE next_at <= %s AND name = ANY(%s) RETURNING id
+"""
+# Asked and said by whoever is at it now: another worker may have been, and was given up.
+_HAS = "SELECT EXISTS (SELECT FROM audit_anchor WHERE told ? %s AND id = %s AND round = %s)"
+_NOTE_HAS = """
+UPDATE audit_anchor SET told = told || %s::jsonb WHERE id = %s AND round = %s RETURNING id
 """
 _SOMETHING_NEW = """
 SELECT EXISTS (
@@ -92,9 +99,9 @@ def bring(anchor_id: int, *, although_nothing_is_new: bool = False) -> bool:
     if not (although_nothing_is_new or _is_something_new(state, tree.size)):
         _change(state, next_at=datetime.now(UTC) + anchor.every)
         return True
-    submission = submission_of(state.organization_id, tree)
+    submission = _in_rounds(state, tree, anchor.every)
     try:
-        with _SERVICES["mail" if state.name == "mail" else "anchor"].asked():
+        with _SERVICE.asked():
             kept = anchor.keep(submission, state.size)
     except NotForThisLog:
         _change(state, next_at=datetime.now(UTC) + anchor.every)
@@ -110,6 +117,30 @@ def _is_something_new(state: models.Anchor, size: int) -> bool:
     if size < state.size:
         return True  # the log has shrunk: the anchor is to say so
     return bool(value(_SOMETHING_NEW, [state.organization_id, state.size, Action.LOG_ANCHORED]))
+
+
+def _in_rounds(state: models.Anchor, tree: disclosure.SignedTree, every: timedelta) -> Submission:
+    """What is brought to an anchor that is several: all get the same, until they have it.
+
+    Some may never take it, such as an address that is gone: then the others get the next one
+    when it is due.
+    """
+    if state.name != MAIL:
+        return submission_of(state.organization_id, tree)
+    now, begun = datetime.now(UTC), None
+    if state.round is not None and state.round_at and now - state.round_at < every:
+        begun = disclosure.tree_of(state.organization_id, state.round)
+    if begun is None:
+        _change(state, round=tree.size, round_at=now, told=[])
+    return replace(
+        submission_of(state.organization_id, begun or tree),
+        has=lambda who: bool(value(_HAS, [who, state.pk, state.round])),
+        note_has=lambda who: _note_has(state, who),
+    )
+
+
+def _note_has(state: models.Anchor, who: str) -> None:
+    rows(_NOTE_HAS, [json.dumps([who]), state.pk, state.round])
 
 
 def submission_of(organization: UUID, tree: disclosure.SignedTree) -> Submission:
@@ -145,6 +176,8 @@ def _succeeded(state: models.Anchor, submission: Submission, anchor: Anchor, kep
             problem="",
             disagrees=False,
             warning=kept.warning[:500],
+            round=None,
+            told=[],
         )
         record(
             Action.LOG_ANCHORED,

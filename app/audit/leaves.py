@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SCOPE = b"parley/scope/v1"
 ACTOR = b"parley/actor/v1"
+RECIPIENT = b"parley/recipient/v1"
 LEAF = re.compile(
     rb"v1 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) ([0-9a-f]{32}) ([0-9a-f]{32}) ([0-9a-f]{64})"
 )
@@ -23,7 +24,8 @@ LEAF = re.compile(
 
 def timestamp(at: datetime) -> str:
     """RFC 3339 in UTC with exactly six decimals, e.g. `2026-11-21T08:02:14.312345Z`."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:-6] + "Z"  # without its +00:00
 
 
 def pseudonym_key(master: bytes, purpose: bytes, organization: UUID, subject: bytes) -> bytes:

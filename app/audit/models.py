@@ -259,6 +259,11 @@ class Anchor(models.Model):
     problem = models.CharField(max_length=500, blank=True)
     warning = models.CharField(max_length=500, blank=True)
     disagrees = models.BooleanField(default=False)
+    # Of an anchor that is several, one after another (mail): the checkpoint that is being brought
+    # to all of them, since when, and the pseudonyms of those who have it.
+    round = models.BigIntegerField(null=True)
+    round_at = models.DateTimeField(null=True)
+    told = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
 
     class Meta:
         default_permissions = ()

@@ -135,7 +135,7 @@ if ANCHOR_MAIL:
     EMAIL_HOST, EMAIL_PORT = _MAIL.get("HOST"), _MAIL.get("PORT")
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _MAIL.get("HOST_USER"), _MAIL.get("HOST_PASSWORD")
     EMAIL_USE_SSL, EMAIL_USE_TLS = _MAIL.get("USE_SSL"), _MAIL.get("USE_TLS")
-    EMAIL_TIMEOUT = 15  # seconds
+    EMAIL_TIMEOUT = 10  # seconds, of each step
     DEFAULT_FROM_EMAIL = env.required("MAIL_FROM", str, why="the address that our mail comes from")
 # Where each log goes in OCSF, as lines of JSON; and the header that says who sends it.
 SIEM_URL = env.optional("SIEM_URL", collector_url, default="")

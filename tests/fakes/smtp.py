@@ -7,15 +7,23 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
+from typing import Literal
 
 
 class SmtpServer:
-    """`mails` holds what came; `refuse` is the answer to the next recipients, such as 550."""
+    """`mails` holds what came; `refuse` is the answer to the next recipients, such as 550.
+
+    `refused` are the addresses to which that is the answer, or all where there are none. `cut`: the
+    next connection is closed before its mail is taken, or after that, but before it is said.
+    """
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.recipients: list[list[str]] = []
         self.refuse: int | None = None
+        self.refused: set[str] = set()
+        self.cut: Literal["before", "after"] | None = None
+        self.connections = 0
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
@@ -37,18 +45,26 @@ class SmtpServer:
 def _handler(smtp: SmtpServer) -> type[socketserver.StreamRequestHandler]:
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
+            smtp.connections += 1
             self._say(220, "ready")
             to: list[str] = []
             while line := self.rfile.readline().decode().strip():
                 verb = line[:4].upper()
-                if verb == "RCPT" and smtp.refuse:
-                    self._say(smtp.refuse, "refused")
-                elif verb == "RCPT":
-                    to.append(line.partition("<")[2].partition(">")[0])
-                    self._say(250, "ok")
+                if verb == "RCPT":
+                    address = line.partition("<")[2].partition(">")[0]
+                    if smtp.refuse and address in (smtp.refused or {address}):
+                        self._say(smtp.refuse, "refused")
+                    else:
+                        to.append(address)
+                        self._say(250, "ok")
                 elif verb == "DATA":
+                    cut, smtp.cut = smtp.cut, None
+                    if cut == "before":
+                        return
                     self._say(354, "go on")
                     self._take(to)
+                    if cut == "after":
+                        return
                     self._say(250, "taken")
                 elif verb == "QUIT":
                     self._say(221, "bye")

@@ -27,13 +27,19 @@ class NotForThisLog(AnchorFailed):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A checkpoint to be kept. `prove(old)` is the consistency proof from the tree of `old`."""
+    """A checkpoint to be kept. `prove(old)` is the consistency proof from the tree of `old`.
+
+    Where an anchor is several: `has` says which of them have it already, by a name that tells
+    nothing, and `note_has` remembers one at once.
+    """
 
     organization: UUID
     size: int
     root: bytes
     note: str
     prove: Callable[[int], list[bytes]]
+    has: Callable[[str], bool] = lambda _: False
+    note_has: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from app.audit.anchors.anchor import Anchor
 from app.audit.cosignature import WitnessKey
 
 OFFICERS = "officers"
+MAIL = "mail"
 _MAIL_EVERY = timedelta(days=1)
 
 
@@ -41,7 +42,7 @@ def configured() -> list[Anchor]:
 def names() -> list[str]:
     """The names of all of them, without loading what it takes to reach them; raises BadNote."""
     buckets = [bucket_name(url) for url in settings.ANCHOR_BUCKET]
-    return [*buckets, *witness_keys(), *(["mail"] if settings.ANCHOR_MAIL else [])]
+    return [*buckets, *witness_keys(), *([MAIL] if settings.ANCHOR_MAIL else [])]
 
 
 def bucket_name(url: str) -> str:
