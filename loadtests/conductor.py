@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from dataclasses import replace as dataclass_replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,22 +26,26 @@ from msgspec.structs import replace
 
 from dev.ports import LOOPBACK, free_port
 from dev.privileges import dying_with_parent
-from dev.processes import PROJECT, ServerProcess
+from dev.processes import ServerProcess
 from loadtests import ledger
+from loadtests.clock import now
 from loadtests.faults import LOSES_LEASES, OF_HOUSE, OF_USERS
 from loadtests.house import House
 from loadtests.locustfile import USERS
 from loadtests.orders import Order
 from loadtests.people import KINDS
+from loadtests.post import Inbox
 from loadtests.profiles import SETTLE_SECONDS, BadProfile, Profile, Size, Step, step, whole
-from loadtests.record import Fault, Ledger, Phase, Run, read, write_run
+from loadtests.record import Fault, Ledger, Phase, Run, Unreadable, read, write_run
 from loadtests.search import Search
 from loadtests.trial import tried
+from loadtests.worker import command
 
 if TYPE_CHECKING:
     from loadtests.run import Interruption
 
 START_SECONDS = 30.0
+ELSEWHERE_SECONDS = 300.0  # a worker looks for its master for as long
 REST_SECONDS = 2.5
 ARRIVE_SECONDS = 120.0
 SPAWN_A_SECOND = 50.0
@@ -92,14 +98,15 @@ class Conductor:
         self.folder, self.record = folder, record
         self._interruption, self._crew, self._count = interruption, crew, crew.all
         self._workers: list[ServerProcess] = []
-        self._ready: set[int] = set()
-        self._staged: set[int] = set()
-        self._finished: dict[int, str] = {}
+        self._numbers: dict[str, int] = {}  # of workers, by locust's names for them
+        self._staged: set[str] = set()
+        self._finished: dict[str, str] = {}
+        self._inbox = Inbox(folder)
         self._house = house
         self._environment = Environment(user_classes=_classes(size), host=record.target)
         self._runner: MasterRunner
-        self._leaving, self._stopped = False, ""
-        self._sockets: dict[str, int] = {}
+        self._leaving, self._stopped, self._broken = False, "", ""
+        self._reports: dict[str, dict[str, Any]] = {}  # the last of each worker
         events: Any = self._environment.events
         events.test_stopping.add_listener(self._on_stopping)
         events.worker_report.add_listener(self._on_report)
@@ -117,13 +124,16 @@ class Conductor:
         """
         self._runner = self._environment.create_master_runner(*self._crew.bind)
         self._runner.register_message("ready", self._on_ready)
+        self._runner.register_message("clock", self._on_clock)
         self._runner.register_message("staged", self._on_staged)
         self._runner.register_message("finished", self._on_finished)
         web = self._page(page) if page else None
         try:
             self._workers = [self._worker(number) for number in range(self._crew.here)]
-            self._wait(lambda: len(self._ready) == self._count, "workers to start")
-            self._runner.send_message("order", asdict(order))
+            self._meet_workers()
+            for client, number in self._numbers.items():
+                part = dataclass_replace(order, number=number)
+                self._runner.send_message("order", asdict(part), client)
             self._wait(lambda: len(self._staged) == self._count, "workers to learn their part")
             yield
         finally:
@@ -140,7 +150,7 @@ class Conductor:
         self._pace(0, 0)
         self._runner.start(first.users, SPAWN_A_SECOND)
         wanted, end = first.members + first.voices, time.monotonic() + ARRIVE_SECONDS
-        while (here := sum(self._sockets.values())) < wanted:
+        while (here := self._sockets()) < wanted:
             if time.monotonic() > end:
                 raise CutShort(
                     f"{here} of {wanted} users had connected after {ARRIVE_SECONDS:.0f} s"
@@ -164,6 +174,7 @@ class Conductor:
         while rate := search.next():
             plateau = self.play(step(profile.size, f"{rate:g}", part=rate / profile.size.rate))
             self.rest()
+            self._wait(partial(self._told, plateau), "what workers measured")
             trial = tried(read(self.folder), plateau, profile.size.hold_ms)
             self.write(trials=[*self.record.trials, trial])
             self._say(f"  {rate:g} {'held' if trial.held else trial.why}")
@@ -209,9 +220,20 @@ class Conductor:
 
     # Inside.
 
+    def _meet_workers(self) -> None:
+        host, port = self._crew.bind
+        seconds = START_SECONDS
+        if self._crew.elsewhere:
+            seconds = ELSEWHERE_SECONDS
+            self._say(
+                f"{self._crew.elsewhere} workers are to come: python -m loadtests.worker"
+                f" {host}:{port}"
+            )
+        self._wait(lambda: len(self._numbers) == self._count, "workers to start", seconds=seconds)
+
     @property
     def _seconds(self) -> float:
-        return time.time() - self.record.began.timestamp()
+        return now() - self.record.began.timestamp()
 
     def _suffer(self, step: Step) -> None:
         """A phase with a fault: it begins after a second, and ends in the middle."""
@@ -263,14 +285,11 @@ class Conductor:
         return self._environment.create_web_ui(LOOPBACK, port)
 
     def _worker(self, number: int) -> ServerProcess:
-        host, port = self._crew.bind
-        locust = [sys.executable, "-m", "locust", "-f", str(PROJECT / "loadtests/locustfile.py")]
-        master = ["--worker", "--master-host", host, "--master-port", str(port)]
         return ServerProcess(
             f"worker {number + 1}",
-            dying_with_parent([*locust, *master], on_parent_death="KILL"),
-            log=self.folder / f"worker-{number + 1}.log",
-            environment=os.environ | {"LOADTEST_WORKER": str(number)},
+            dying_with_parent(command(*self._crew.bind), on_parent_death="KILL"),
+            log=self.folder / f"process-{number + 1}.log",
+            environment=os.environ,
         )
 
     def _sleep(self, seconds: float, *, patient: bool = False) -> None:
@@ -282,39 +301,70 @@ class Conductor:
                 told += PROGRESS_SECONDS
                 self._progress()
 
-    def _wait(self, true: Callable[[], bool], what: str, *, patient: bool = False) -> None:
-        end = time.monotonic() + START_SECONDS
+    def _wait(
+        self,
+        true: Callable[[], bool],
+        what: str,
+        *,
+        seconds: float = START_SECONDS,
+        patient: bool = False,
+    ) -> None:
+        end = time.monotonic() + seconds
         while not true():
             gevent.sleep(0.05)
             self._check(patient)
             if time.monotonic() > end:
-                raise CutShort(f"waited {START_SECONDS:.0f} s for {what}")
+                raise CutShort(f"waited {seconds:.0f} s for {what}")
 
     def _check(self, patient: bool) -> None:
         """Raise CutShort if a worker has died, or (unless `patient`) somebody wants us to stop."""
         for worker in self._workers:
             if (code := worker.exit_code()) is not None:
                 raise CutShort(f"{worker.name} ended with {code}:\n{worker.last_words()}")
-        if gone := len(self._runner.clients.missing):
-            raise CutShort(f"{gone} workers do not answer any more")
+        if gone := len(self._numbers) - self._runner.worker_count:
+            raise CutShort(f"{gone} of {len(self._numbers)} workers are gone, or do not answer")
+        if self._broken:
+            raise CutShort(self._broken)
         if (reason := self._interruption.reason or self._stopped) and not patient:
             raise CutShort(reason)
 
     def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
-        self._sockets[client_id] = data.get("sockets", 0)
+        self._reports[client_id] = data
+        self._take(data.get("pieces", {}))
+
+    def _take(self, pieces: dict[str, Any]) -> None:
+        try:
+            self._inbox.take(pieces)
+        except (Unreadable, OSError) as problem:
+            self._broken = str(problem)
+
+    def _sockets(self) -> int:
+        return sum(report.get("sockets", 0) for report in self._reports.values())
+
+    def _told(self, phase: Phase) -> bool:
+        """Whether all that workers measured in a phase is here."""
+        return all(one.get("told", 0.0) >= (phase.until or 0.0) for one in self._reports.values())
 
     def _on_stopping(self, **_: Any) -> None:
         if not self._leaving:
             self._stopped = "stopped on locust's page"
 
     def _on_ready(self, msg: Any, **_: Any) -> None:
-        self._ready.add(msg.data["worker"])
+        if len(self._numbers) < self._count:
+            self._numbers[msg.node_id] = len(self._numbers)
+        else:  # locust would give users to it, and nobody counts on what it knows
+            self._runner.send_message("quit", client_id=msg.node_id)
+
+    def _on_clock(self, msg: Any, **_: Any) -> None:
+        said = {"asked": msg.data["asked"], "said": now()}
+        self._runner.send_message("clock", said, msg.node_id)
 
     def _on_staged(self, msg: Any, **_: Any) -> None:
-        self._staged.add(msg.data["worker"])
+        self._staged.add(msg.node_id)
 
     def _on_finished(self, msg: Any, **_: Any) -> None:
-        self._finished[msg.data["worker"]] = msg.data["failure"]
+        self._take(msg.data["pieces"])
+        self._finished[msg.node_id] = msg.data["failure"]
 
 
 def _classes(size: Size) -> list[type[User]]:

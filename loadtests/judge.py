@@ -124,6 +124,8 @@ def _ledger(summary: Summary) -> list[Check]:
 
 def _lag(summary: Summary, objectives: Objectives) -> list[Check]:
     measured = summary.lag_ms.p99 if summary.lag_ms else None
+    if measured is None and summary.cut_short:
+        return []  # it ended before anything was measured: that is why
     return [_check("The generator's lag, p99", measured, objectives.lag_p99_ms, "ms")]
 
 
@@ -135,7 +137,7 @@ def _offered(summary: Summary) -> list[Check]:
     if summary.trials:
         phases = [p for p in phases if any(_is_of(p, t) for t in summary.trials if t.held)]
     expected = sum(phase.rate * (phase.until - phase.since) for phase in phases)
-    if summary.rate_unit != "sends a second" or expected < LEAST_EXPECTED:
+    if summary.cut_short or summary.rate_unit != "sends a second" or expected < LEAST_EXPECTED:
         return []
     sends = sum(one.intended for phase in phases for one in phase.operations if one.name == "send")
     limit = round(100 * (OFFERED - 3 / expected**0.5), 1)

@@ -1,44 +1,47 @@
 """locust's users. Each is a handle: who lives, lives on the engine's loop.
 
-`make loadtest` starts everything. A worker on another machine is
-`LOCUST_SKIP_MONKEY_PATCH=1 locust -f loadtests/locustfile.py --worker --master-host …`, with the
-variables that `loadtests/README.md` names.
+`make loadtest` starts everything; a worker on another machine is `python -m loadtests.worker`.
 """
 
-import os
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
 import gevent
+import gevent.monkey
 from locust import User, events, runners
 from locust.env import Environment
 from locust.runners import WorkerRunner
 from msgspec import convert
 
+from loadtests import clock
 from loadtests.engine import Engine
 from loadtests.member import Member
 from loadtests.officer import Officer
 from loadtests.orders import Order
 from loadtests.pair import Kit, Silence
 from loadtests.people import Account, Crowd, Kind, Person
+from loadtests.post import Outbox
 from loadtests.record import WorkerLog
 from loadtests.voice import Voice
 
 DRAIN_SECONDS = 0.2
+CLOCK_READINGS = 8
 
 
 class Stage:
     """What the users of this worker share: made when the master has said what is played."""
 
-    def __init__(self, environment: Environment, order: Order, number: int) -> None:
-        worker, folder = f"worker-{number + 1}", Path(order.folder)
-        self.environment, self.order, self.number = environment, order, number
-        self.log = WorkerLog(folder, worker, began=order.began)
+    def __init__(self, environment: Environment, order: Order) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="parley-load-worker-")
+        folder, worker = Path(self._folder.name), f"worker-{order.number + 1}"
+        self.environment, self.order = environment, order
+        self.log, self._outbox = WorkerLog(folder, worker, began=order.began), Outbox(folder)
         self.engine = Engine(self.log, order.run)
         accounts = convert(order.accounts, list[Account])
-        self.crowd = Crowd(
-            accounts[number :: order.workers], order.web, order.gateways, order.local
-        )
+        mine = accounts[order.number :: order.workers]
+        self.crowd = Crowd(mine, order.web, order.gateways, order.local)
         self._ledger = folder / f"{worker}.ledger.json"
         gevent.spawn(self._drain)
 
@@ -58,13 +61,19 @@ class Stage:
                 )
             self.log.flush()
 
+    def report(self) -> dict[str, Any]:
+        """What the master wants to know each second."""
+        self.log.flush()
+        sockets, told = self.engine.sockets, self.log.told
+        return {"sockets": sockets, "told": told, "pieces": self._outbox.pieces()}
+
     def finish(self) -> dict[str, Any]:
-        """Put the ledger and the log on the disk."""
+        """The last word: the rest of the log, and the ledger."""
         page = self.engine.ask(self._page)
         self._ledger.write_bytes(page)
         self.engine.close()
         self.log.close()
-        return {"worker": self.number, "failure": self.engine.failure}
+        return {"failure": self.engine.failure, "pieces": self._outbox.pieces()}
 
     async def _page(self) -> bytes:
         return self.engine.ledger.encoded()
@@ -144,21 +153,40 @@ def obey(environment: Environment, **_: Any) -> None:
     """Take the master's orders: `orders.py` has their form."""
     if not isinstance(environment.runner, WorkerRunner):
         return
+    if gevent.monkey.is_module_patched("threading"):
+        sys.exit(
+            "A worker is started by `python -m loadtests.worker`, or else with"
+            " LOCUST_SKIP_MONKEY_PATCH=1: its users live beside gevent."
+        )
     runner = environment.runner
     runners.WORKER_REPORT_INTERVAL = 1.0  # seconds; the master waits for who has arrived
-    number = int(os.environ["LOADTEST_WORKER"])
+
+    orders: list[Order] = []
+    readings: list[clock.Reading] = []
+
+    def ask_the_time() -> None:
+        runner.send_message("clock", {"asked": clock.now()})
 
     def on_order(msg: Any, **_: Any) -> None:
+        orders.append(Order(**msg.data))
+        ask_the_time()
+
+    def on_clock(msg: Any, **_: Any) -> None:
+        readings.append((msg.data["asked"], msg.data["said"], clock.now()))
+        if len(readings) < CLOCK_READINGS:
+            ask_the_time()
+            return
+        clock.advance(clock.difference(readings))
         # locust makes users with nothing but the environment.
-        Handle.stage = Stage(environment, Order(**msg.data), number)
-        runner.send_message("staged", {"worker": number})
+        Handle.stage = Stage(environment, orders[0])
+        runner.send_message("staged")
 
     def on_pace(msg: Any, **_: Any) -> None:
         Handle.stage.engine.pace(msg.data)
 
     def on_report(data: dict[str, Any], **_: Any) -> None:
         if hasattr(Handle, "stage"):
-            data["sockets"] = Handle.stage.engine.sockets
+            data |= Handle.stage.report()
 
     def on_happening(msg: Any, **_: Any) -> None:
         Handle.stage.engine.happens(msg.data["what"], msg.data["seconds"])
@@ -168,11 +196,12 @@ def obey(environment: Environment, **_: Any) -> None:
 
     environment.events.report_to_master.add_listener(on_report)  # type: ignore[no-untyped-call]
     runner.register_message("order", on_order)
+    runner.register_message("clock", on_clock)
     runner.register_message("pace", on_pace)
     runner.register_message("happening", on_happening)
     runner.register_message("finish", on_finish)
     # It had connected before this listener was called: only now it understands an order.
-    runner.send_message("ready", {"worker": number})
+    runner.send_message("ready")
 
 
 events.init.add_listener(obey)  # type: ignore[no-untyped-call]

@@ -1,8 +1,9 @@
 """What the master tells its workers, beside locust's own messages.
 
-`order` before the first user, answered by `staged`; `pace` at each phase, turns a second of one
-user by kind; `happening`, what befalls sockets and for how long; `finish` at the end, answered
-by `finished` once log and ledger of the worker are on the disk.
+`order` to each that is `ready`, answered by some questions for the `clock`, and then `staged`;
+`pace` at each phase, turns a second of one user by kind; `happening`, what befalls sockets and for
+how long; `finish` at the end, answered by `finished` with all of log and ledger that has not come
+with a report (`post.py`).
 """
 
 from dataclasses import dataclass
@@ -11,11 +12,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """`web` and `gateways` are base URLs, of REST and of sockets. `folder` is a path that every
-    worker reaches; `began` is `Run.began`; `accounts` are those of all, as `people.Account`s."""
+    """`web` and `gateways` are base URLs, of REST and of sockets. `number` is the worker's, of
+    `workers`; `began` is `Run.began`; `accounts` are those of all, as `people.Account`s."""
 
     run: str
-    folder: str
     began: float
     web: str
     gateways: list[str]
@@ -24,3 +24,4 @@ class Order:
     mix: str
     media: str
     workers: int
+    number: int = 0

@@ -15,7 +15,6 @@ https://hdrhistogram.github.io/HdrHistogram/JavaDoc/org/HdrHistogram/HistogramLo
 import os
 import re
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -25,6 +24,8 @@ from typing import IO, Any, TypeVar
 import msgspec
 from hdrh.histogram import HdrHistogram
 from msgspec import Struct
+
+from loadtests.clock import now
 
 LAG = "generator-lag"
 LONGEST_SECONDS = 3600.0
@@ -228,6 +229,7 @@ class ResourceLog:
 
 class WorkerLog:
     """What one process of the generator saw. Any thread may report; call `flush` every second.
+    What happened before the second `told` is on its way to the disk.
 
     `began` is `Run.began` as seconds since the epoch, the same for every worker. What happens is
     booked in the second in which it is reported, so that a second is never reopened.
@@ -236,7 +238,7 @@ class WorkerLog:
     def __init__(self, folder: Path, worker: str, *, began: float) -> None:
         if not WORKER.fullmatch(worker):
             raise ValueError(f"A worker's name is {WORKER.pattern}, not {worker!r}.")
-        self._began = began
+        self._began, self.told = began, 0.0
         self._lock = threading.Lock()
         self._seconds: dict[tuple[int, str], _Second] = {}
         self._counts: IO[bytes] = (folder / f"{worker}.counts.jsonl").open("wb")
@@ -283,7 +285,8 @@ class WorkerLog:
         """Write the seconds that have passed; or all, at the end. Nothing once it is closed."""
         if self._counts.closed:
             return
-        current = int(time.time() - self._began)
+        current = int(now() - self._began)
+        self.told = float(current)
         with self._lock:
             passed = sorted(at for at in self._seconds if everything or at[0] < current)
             seconds = [(at, self._seconds.pop(at)) for at in passed]
@@ -302,7 +305,7 @@ class WorkerLog:
         self._latencies.close()
 
     def _now(self, operation: str) -> "_Second":
-        key = max(0, int(time.time() - self._began)), operation
+        key = max(0, int(now() - self._began)), operation
         if key not in self._seconds:
             if not OPERATION.fullmatch(operation):
                 raise ValueError(f"An operation's name is {OPERATION.pattern}, not {operation!r}.")

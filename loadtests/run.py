@@ -70,7 +70,6 @@ def run_on(
     conductor = Conductor(folder, run, crew, profile.size, scene.house, interruption)
     order = Order(
         run=uuid4().hex[:8],
-        folder=str(folder),
         began=run.began.timestamp(),
         web=scene.web,
         gateways=scene.gateways,

@@ -11,6 +11,7 @@ import psycopg2
 import psycopg2.extensions
 import redis
 
+from loadtests.clock import now
 from loadtests.record import Postgres, Process, Redis, ResourceLog, Resources
 
 EVERY_SECONDS = 1.0
@@ -53,7 +54,7 @@ class Sampler:
             at += EVERY_SECONDS
             self._log.write(
                 Resources(
-                    second=time.time() - self._began,
+                    second=now() - self._began,
                     processes=[
                         found
                         for name, (kind, pid) in self._processes().items()

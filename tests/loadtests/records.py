@@ -87,7 +87,7 @@ class Made:
     def _worker(self, folder: Path, draw: Random) -> None:
         began = BEGAN.timestamp()
         now = began
-        with patch("time.time", lambda: now):
+        with patch("loadtests.record.now", lambda: now):
             log = WorkerLog(folder, "worker-1", began=began)
             for phase in self.phases:
                 for second in range(int(phase.since), int(phase.until or 0)):

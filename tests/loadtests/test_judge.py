@@ -96,6 +96,19 @@ def test_a_load_that_was_not_there_is_void(tmp_path: Path) -> None:
     )
 
 
+def test_a_load_that_ended_early_is_not_void(tmp_path: Path) -> None:
+    """A worker that dies takes its users with it, and everything that was to be measured."""
+    phases = [
+        Phase(name="warm", since=0, until=5, users=5, rate=10),
+        Phase(name="full", since=5, until=20, users=5, rate=10),
+    ]
+    judged(tmp_path, phases=phases, cut_short="a worker died")
+    for name, rest in (("worker-1.counts.jsonl", 5), ("worker-1.hlog", 0)):
+        log = tmp_path / name
+        log.write_text("\n".join(log.read_text().splitlines()[:rest]) + "\n")
+    assert judge(summarize(read(tmp_path)), LENIENT).code == 4
+
+
 def test_beyond_the_knee_the_load_need_not_be_there(tmp_path: Path) -> None:
     find_max(seconds=3).write(tmp_path)
     counts = tmp_path / "worker-1.counts.jsonl"

@@ -43,7 +43,7 @@ def run(**changes: Any) -> Run:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> "Clock":
     clock = Clock()
-    monkeypatch.setattr(time, "time", clock.read)
+    monkeypatch.setattr("loadtests.record.now", clock.read)
     return clock
 
 

@@ -1,4 +1,4 @@
-"""Payloads and intended times."""
+"""Payloads, intended times and the clock."""
 
 import math
 from random import Random
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadtests import clock
 from loadtests.payload import Payload
 from loadtests.schedule import Arrivals
 
@@ -55,3 +56,23 @@ def test_arrivals_have_the_rate_that_was_asked_for_and_are_never_early() -> None
 
 def test_at_no_rate_nothing_ever_arrives() -> None:
     assert math.isinf(Arrivals(Random(1)).next(0.0, 0.0))
+
+
+@given(
+    ahead=st.floats(-1e4, 1e4),
+    ways=st.lists(st.tuples(st.floats(1e-4, 2), st.floats(1e-4, 2)), min_size=1, max_size=8),
+)
+def test_the_difference_of_two_clocks_is_known_to_half_of_the_quickest_answer(
+    ahead: float, ways: list[tuple[float, float]]
+) -> None:
+    readings = [(n, n + there + ahead, n + there + back) for n, (there, back) in enumerate(ways)]
+    bound = min(there + back for there, back in ways) / 2
+    assert abs(clock.difference(readings) - ahead) <= 2 * bound + 1e-6
+    if abs(ahead) > 2 * bound:
+        assert abs(clock.difference(readings) - ahead) <= bound + 1e-6
+
+
+@given(st.lists(st.tuples(st.floats(1e-4, 2), st.floats(1e-4, 2)), min_size=1, max_size=8))
+def test_processes_of_one_machine_have_no_difference(ways: list[tuple[float, float]]) -> None:
+    readings = [(n, n + there, n + there + back) for n, (there, back) in enumerate(ways)]
+    assert clock.difference(readings) == 0.0

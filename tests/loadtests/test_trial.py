@@ -16,7 +16,7 @@ def record(folder: Path, *, slow: int = 0, undone: int = 0, lag: float = 0.001) 
     """Ten seconds of 100 sends a second; so many of each second slow, or never done."""
     write_run(folder, Run(profile="find-max", target="x", began=BEGAN, environment=HERE))
     began = BEGAN.timestamp()
-    with patch("loadtests.record.time.time") as clock:
+    with patch("loadtests.record.now") as clock:
         clock.return_value = began
         log = WorkerLog(folder, "worker-1", began=began)
         for second in range(1, 11):
