@@ -11,7 +11,7 @@ from django.db.models import Max
 
 from app.audit import disclosure
 from app.audit.actions import Action
-from app.audit.anchors.configured import names
+from app.audit.anchors.configured import MAIL, names
 from app.audit.models import Anchor, Entry, Leaf, Tree, Verification
 
 HEARTBEAT_LATE = timedelta(hours=2)
@@ -161,6 +161,11 @@ class AnchorState:
     problem: str = ""
     warning: str = ""
     disagrees: bool = False
+
+
+def mails_wait() -> bool:
+    """Whether a log's checkpoint could not be mailed to all, and is tried again."""
+    return Anchor.objects.filter(name=MAIL, failures__gt=0).exists()
 
 
 def anchor_states(organization: UUID) -> list[AnchorState]:

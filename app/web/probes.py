@@ -5,7 +5,8 @@ comes without TLS, and must be answered while the database is away. Both tell no
 
 What takes every process out at once mends nothing, so after a start only the database decides.
 Redis and the keys must have been well once, which stops a revision that cannot reach them; from
-then on they, and the sealer, are named as failed, and people are served as far as that goes.
+then on they, the sealer, the storage of files and mail are named as failed, and people are served
+as far as that goes.
 """
 
 import threading
@@ -16,10 +17,14 @@ from uuid import UUID
 
 import redis
 import structlog
+from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from app import outside
+from app.audit.access import mails_wait
 from app.audit.signing import is_behind
+from app.chat.attachments.storage import storage
 from app.encryption.gate import require_open
 from app.encryption.keys import configured_key_encryption
 from app.realtime import draining
@@ -53,12 +58,15 @@ class ProbeMiddleware:
 class Check:
     """One thing that may fail, asked in a thread of its own: whoever asks waits PATIENCE at most.
 
-    A result is good for `fresh` seconds, so that many probes cost no more than one.
+    A result is good for `fresh` seconds, so that many probes cost no more than one; or until the
+    `service` that is asked is known to be away.
     """
 
-    def __init__(self, name: str, test: Callable[[], None], *, fresh: float = 1.0) -> None:
+    def __init__(
+        self, name: str, test: Callable[[], None], *, fresh: float = 1.0, service: str = ""
+    ) -> None:
         self.name, self.well_once = name, False
-        self._test, self._fresh = test, fresh
+        self._test, self._fresh, self._service = test, fresh, service
         self._lock = threading.Lock()
         self._asked: threading.Thread | None = None
         self._well, self._good_until = False, 0.0
@@ -66,7 +74,8 @@ class Check:
     def begin(self) -> None:
         """Ask, unless the last answer is fresh or still awaited."""
         with self._lock:
-            if self._asked is None and time.monotonic() >= self._good_until:
+            stale = time.monotonic() >= self._good_until or outside.away(self._service)
+            if self._asked is None and stale:
                 self._asked = threading.Thread(target=self._ask, name=self.name, daemon=True)
                 self._asked.start()
 
@@ -75,7 +84,8 @@ class Check:
         asked = self._asked
         if asked is not None:
             asked.join(max(0.0, until - time.monotonic()))
-        return self._well and (asked is None or not asked.is_alive())
+        known = asked is None or not asked.is_alive()
+        return known and self._well and not outside.away(self._service)
 
     def _ask(self) -> None:
         try:
@@ -138,13 +148,30 @@ def _sealer() -> None:
         raise TimeoutError
 
 
+def _storage() -> None:
+    storage().exists("readyz")
+
+
+def _mail() -> None:
+    if mails_wait():
+        raise TimeoutError
+
+
 def checks() -> Readiness:
     """Those of this installation, of which nothing is known yet."""
+    mail = (Check("mail", _mail),) if settings.ANCHOR_MAIL else ()
     return Readiness(
         decides=Check("database", _database),
-        # Cloud KMS is paid by the call.
-        must_have_been=(Check("redis", _redis), Check("keys", _keys, fresh=60.0)),
-        only_named=(Check("sealer", _sealer),),
+        # Cloud KMS and storage are paid by the call.
+        must_have_been=(
+            Check("redis", _redis),
+            Check("keys", _keys, fresh=60.0, service="kms"),
+        ),
+        only_named=(
+            Check("sealer", _sealer),
+            Check("storage", _storage, fresh=60.0, service="storage"),
+            *mail,
+        ),
     )
 
 

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,12 @@ import pytest
 from django.db import transaction
 from django.test import Client, override_settings
 from psycopg2 import sql
+from pytest_django import Settings
 
+from app import outside
+from app.audit.models import Anchor
 from app.audit.services import INSTALLATION, SYSTEM, Action, Target, record
+from app.outside import Service
 from app.realtime import draining
 from app.web import probes
 from app.web.probes import Check, Readiness
@@ -23,7 +27,7 @@ from dev.redis_server import RedisServer
 from tests.live import LiveDatabase
 from tests.server import WebServer
 
-WELL = {"database": "ok", "redis": "ok", "keys": "ok", "sealer": "ok"}
+WELL = dict.fromkeys(("database", "redis", "keys", "sealer", "storage"), "ok")
 
 
 def ask(port: int, path: str) -> tuple[int, str]:
@@ -140,6 +144,45 @@ def test_a_process_that_never_reached_redis_is_not_ready_and_one_that_did_stays_
     away = True
     assert grown_old.look() == (True, {"database": "ok", "redis": "failed"})
     assert checks().look() == (False, {"database": "ok", "redis": "failed"})
+
+
+def test_a_service_that_was_found_away_is_failed_at_once_and_asked_again() -> None:
+    storage, asked = Service("storage", away=str), []
+    check = Check("storage", lambda: asked.append(1), fresh=60.0, service="storage")
+    for times in (1, 1):  # fresh: not asked twice
+        check.begin()
+        assert check.result(time.monotonic() + 30)
+        assert len(asked) == times
+    with pytest.raises(ConnectionError), storage.asked():
+        raise ConnectionError("gone")
+    assert not check.result(time.monotonic() + 30)
+    check.begin()
+    assert not check.result(time.monotonic() + 30)
+    assert len(asked) == 2
+    outside.forget()
+    check.begin()
+    assert check.result(time.monotonic() + 30)
+    outside.services.remove(storage)
+
+
+@pytest.mark.django_db
+def test_mail_that_waits_is_named_where_there_is_mail(settings: Settings) -> None:
+    assert "mail" not in probes.checks().look()[1]
+    settings.ANCHOR_MAIL = ["officers"]
+    assert passes_here(probes._mail)
+    Anchor.objects.create(
+        organization_id=INSTALLATION, name="mail", next_at=datetime.now(UTC), failures=1
+    )
+    assert not passes_here(probes._mail)
+
+
+def passes_here(test: Callable[[], None]) -> bool:
+    """In this thread, which alone sees what this test has written."""
+    try:
+        test()
+    except TimeoutError:
+        return False
+    return True
 
 
 def test_who_was_told_to_end_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
