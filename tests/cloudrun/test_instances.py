@@ -2,20 +2,16 @@
 
 import json
 import os
-import shutil
 import socket
-import tempfile
 import time
 import urllib.request
-from base64 import b64encode
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg2
 import pytest
-from pytest_django import Settings
 from redis import Redis
 
 from app.accounts.models import User
@@ -25,96 +21,18 @@ from app.realtime.protocol import Close
 from app.realtime.services import conversation_stream
 from dev.redis_server import RedisServer
 from tests.chat.talk import room
-from tests.cloudrun.image import USER, Instance, build, dockerfile
-from tests.cloudrun.rendered import container, rendered
-from tests.fakes.gcs import GcsServer
-from tests.fakes.kms import KmsServer
+from tests.cloudrun.balancer import HOST, TOLD
+from tests.cloudrun.conftest import Starts
+from tests.cloudrun.image import USER, Instance, dockerfile
+from tests.cloudrun.rendered import container
+from tests.cloudrun.speaking import socket_of
 from tests.live import LiveDatabase
-from tests.realtime.speaker import Speaker, bearer, opened
 
-HOST = "chat.example.org"
-SHARED = (
-    "SECRET_KEY",
-    "JWT_SIGNING_KEY",
-    "FIELD_ENCRYPTION_KEY",
-    "AUDIT_PSEUDONYM_KEY",
-    "BLIND_INDEX_KEY",
-)
-
-
-@pytest.fixture(scope="session")
-def image() -> Iterator[Path]:
-    # Not pytest's folder, which its user alone may enter.
-    folder = Path(tempfile.mkdtemp(prefix="parley-image-"))
-    try:
-        build(folder)
-        yield folder
-    finally:
-        for path in [folder, *folder.rglob("*")]:
-            if path.is_dir():
-                path.chmod(0o700)
-        shutil.rmtree(folder)
-
-
-@pytest.fixture
-def there(
-    live_db: LiveDatabase, redis_server: RedisServer, settings: Settings
-) -> Iterator[dict[str, str]]:
-    """Where the services of a deployment are on this machine, and the secrets that the test has."""
-    state = Path(tempfile.mkdtemp(prefix="parley-state-"))
-    os.chmod(state, 0o777)
-    with GcsServer.running() as gcs, KmsServer.running() as kms:
-        gcs.make_bucket("files")
-        [key] = [
-            one["value"] for one in container(rendered()["web"])["env"] if one["name"] == "KMS_KEY"
-        ]
-        kms.make_key(key)
-        seed = state / "seed"
-        seed.write_text("A" * 43 + "=")
-        settings.KEY_PROVIDER, settings.KMS_KEY = "cloud-kms", key
-        settings.KMS_INSECURE_LOOPBACK_ENDPOINT = kms.address
-        shared = {name: getattr(settings, name) for name in SHARED}
-        yield {name: _as_text(value) for name, value in shared.items()} | {
-            "DATABASE_URL": live_db.app_url,
-            "OWNER_DATABASE_URL": live_db.owner_url,
-            "REDIS_URL": redis_server.url,
-            "METRICS_LISTEN": "127.0.0.1:9500-9699",  # several of them are on one machine here
-            "ATTACHMENT_STORAGE": f"gs://files/a?endpoint={gcs.url}",
-            "ANCHOR_BUCKET": f"gs://files/log?endpoint={gcs.url}",
-            "KMS_INSECURE_LOOPBACK_ENDPOINT": kms.address,
-            "STATE_DIR": str(state),
-            "ERASURE_LIST": str(state / "erasures.list"),
-            "SEALER_SIGNING_KEY_FILE": str(seed),
-        }
-    shutil.rmtree(state)
-
-
-def _as_text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else b64encode(value).decode()
-
-
-Starts = Callable[..., Instance]
-
-
-@pytest.fixture
-def starts(image: Path, there: dict[str, str], tmp_path: Path) -> Iterator[Starts]:
-    """Start an instance of a template; all are gone at the end."""
-    begun: list[Instance] = []
-
-    def start(name: str, **changes: str) -> Instance:
-        log = tmp_path / f"{name}-{len(begun)}.log"
-        begun.append(Instance(image, name, there | changes, log))
-        begun[-1].start()
-        return begun[-1]
-
-    yield start
-    for one in begun:
-        one.kill()
+pytestmark = pytest.mark.xdist_group("image")
 
 
 def get(instance: Instance, path: str, **headers: str) -> "tuple[int, dict[str, str], bytes]":
-    told = {"Host": HOST, "X-Forwarded-Proto": "https"} | headers
-    asked = urllib.request.Request(instance.url + path, headers=told)
+    asked = urllib.request.Request(instance.url + path, headers=TOLD | headers)
     with urllib.request.urlopen(asked, timeout=10) as response:
         return response.status, dict(response.headers), response.read()
 
@@ -155,18 +73,6 @@ def test_a_request_in_flight_ends_before_the_instance_does(starts: Starts) -> No
     assert answer.startswith(b"HTTP/1.1 4"), answer[:100]
     assert web.ends() == 0
     assert "Traceback" not in web.said()
-
-
-@contextmanager
-def socket_of(user: User, instance: Instance) -> Iterator[Speaker]:
-    """Signed in as a program would be, through the balancer's headers."""
-    told = {"Authorization": f"Bearer {bearer(user)}", "Host": HOST, "X-Forwarded-Proto": "https"}
-    asked = urllib.request.Request(f"{instance.url}/api/realtime/ticket", b"", told)
-    with urllib.request.urlopen(asked, timeout=10) as response:
-        ticket = json.load(response)["ticket"]
-    with opened(instance.url) as speaker:
-        speaker.ask("connect", ticket=ticket, client="test/1")
-        yield speaker
 
 
 def test_a_socket_is_told_to_go_elsewhere_and_what_it_sent_is_there(
