@@ -8,11 +8,11 @@ subscription cannot overtake each other.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from random import SystemRandom
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -20,9 +20,11 @@ from msgspec import Struct
 from app import metrics
 from app.errors import StaleGeneration, Unavailable
 from app.realtime import hints, protocol, rooms, signals
+from app.realtime.channel import Channel, Subscriber, covers, joined, runs
 from app.realtime.follower import GATEWAY_CHANNEL, Follower
 from app.realtime.frames import text_frame
-from app.realtime.log import Event, Wanted, ensure_streams, read_log, snapshot
+from app.realtime.laggards import Laggards
+from app.realtime.log import Event, Wanted, ensure_streams, read_log, read_portion, snapshot
 from app.realtime.rooms import Room, Seat
 from app.realtime.services import Principal, conversation_stream
 from app.realtime.signals import SignalPost
@@ -31,8 +33,6 @@ logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = (15.0, 25.0)
 CHECK_SECONDS_WITHOUT_REDIS = (0.7, 1.0)
-RUN_BYTES = 32 * 1024
-"""Written to a socket at once: less than a slow reader is to have under way."""
 
 InThread = Callable[..., Coroutine[Any, Any, Any]]
 OpenBodies = Callable[[Sequence[Event]], None]
@@ -40,28 +40,6 @@ Authorize = Callable[[Sequence[tuple[Principal, str]]], Sequence[Exception | Non
 Rosters = Callable[[Collection[str]], Mapping[str, Mapping[str, int]]]
 Found = dict[str, tuple[str, int, list[Event]]]
 """For each stream: epoch, top and events."""
-
-
-class Subscriber(rooms.Listener, Protocol):
-    """What the hub needs of a socket."""
-
-    user: str
-    principal: Principal
-
-    @property
-    def hand(self) -> Callable[[bytes], None]: ...
-    def hint(self, frame: bytes) -> bool: ...
-    def detached(self, stream: str) -> None: ...
-
-
-@dataclass(slots=True)
-class Channel:
-    """A stream that somebody here listens to; `offset` is the last event handed out."""
-
-    epoch: str
-    offset: int
-    sockets: set[Subscriber] = field(default_factory=set)
-    room: Room | None = None
 
 
 @dataclass(slots=True)
@@ -104,6 +82,7 @@ class Hub:
             heard=lambda name, payload: self._hear([hints.Hint(name, payload)]),
             caught_up_from=lambda stream: self._check([stream]),
         )
+        self._laggards = Laggards(self._channels, self._read_on, lost=self._lose)
         self._signals = SignalPost(
             self._follower, self._room, missed=lambda stream: self._check([stream])
         )
@@ -117,6 +96,7 @@ class Hub:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pump())
+                tasks.create_task(self._laggards.run())
                 tasks.create_task(self._follower.run())
                 tasks.create_task(self._check_positions())
         finally:
@@ -160,7 +140,7 @@ class Hub:
         channels = list(self._channels.values())
         return {
             metrics.GATEWAY_STREAMS.name: len(channels),
-            metrics.GATEWAY_SUBSCRIPTIONS.name: sum(len(each.sockets) for each in channels),
+            metrics.GATEWAY_SUBSCRIPTIONS.name: sum(len(each.everybody()) for each in channels),
             metrics.REDIS_LINK.name: self._follower.connected,
         }
 
@@ -169,10 +149,8 @@ class Hub:
         channel = self._channels.get(stream)
         if channel is None:
             return
-        channel.sockets.discard(socket)
-        if channel.room is not None:
-            channel.room.stand_up(socket)
-        if not channel.sockets:
+        channel.drop(socket)
+        if not channel.sockets and not channel.behind:
             self._forget(stream)
 
     def signal(self, seat: Seat | None, signal: protocol.VoiceSignalData) -> None:
@@ -314,7 +292,9 @@ class Hub:
         for attachment, refusal in zip(attachments, refusals, strict=True):
             if attachment.done.done():
                 continue  # given up meanwhile, or answered in a round that then failed
-            if refusal is not None:
+            if attachment.socket.closing:
+                attachment.done.set_result(None)  # nothing would take it out of the channel again
+            elif refusal is not None:
                 attachment.done.set_exception(refusal)
             else:
                 epoch, top, new = found[attachment.stream]
@@ -369,12 +349,12 @@ class Hub:
         channel = self._channels.get(stream)
         if channel is None:
             return
-        if epoch != channel.epoch or not _covers(channel.offset, top, events):
+        if epoch != channel.epoch or not covers(channel.offset, top, events):
             self._resync(stream)
             return
         later = [event for event in events if event.offset > channel.offset]
-        for run in _runs(later, apart=channel.room is not None):
-            frames = run[0].frame() if len(run) == 1 else b"".join([one.frame() for one in run])
+        for run in runs(later, apart=channel.room is not None):
+            frames = joined(run)
             for socket in channel.sockets:
                 socket.hand(frames)
             self._follow(channel, run[-1])
@@ -388,20 +368,45 @@ class Hub:
             channel.room.follow(event.type, event.data)
         if event.type == "member.left":
             # Whoever was removed hears that, and nothing more: also on sockets open now.
-            gone = {socket for socket in channel.sockets if socket.user == event.data["user"]}
-            for socket in gone:
-                socket.detached(event.stream)
-                self.detach(socket, event.stream)
+            for socket in channel.everybody():
+                if socket.user != event.data["user"]:
+                    continue
+                if socket in channel.behind:  # and has not heard why
+                    self._lose(socket, event.stream)
+                else:
+                    socket.detached(event.stream)
+                    self.detach(socket, event.stream)
 
     def _resync(self, stream: str) -> None:
         """The history here is not the one that was followed: everyone loads it again."""
-        channel = self._forget(stream)
-        message = protocol.encode(protocol.Resync({"s": stream}))
-        for socket in channel.sockets:
-            socket.offer(message)
-            socket.detached(stream)
-            if channel.room is not None:
-                channel.room.stand_up(socket)
+        for socket in self._channels[stream].everybody():
+            self._lose(socket, stream)
+
+    def _lose(self, socket: Subscriber, stream: str) -> None:
+        """`socket` loads the state again, if it may."""
+        socket.offer(protocol.encode(protocol.Resync({"s": stream})))
+        socket.detached(stream)
+        self.detach(socket, stream)
+
+    async def _read_on(
+        self, socket: Subscriber, stream: str, epoch: str, offset: int
+    ) -> Sequence[Event]:
+        """As `laggards.ReadOn`."""
+        events: list[Event] = await self._in_thread(
+            self._read_portion, socket.principal, stream, epoch, offset
+        )
+        return events
+
+    def _read_portion(
+        self, principal: Principal, stream: str, epoch: str, offset: int
+    ) -> list[Event]:
+        """In a thread: judged after the log was read, as with `_read`."""
+        events = read_portion(stream, epoch, offset)
+        (refusal,) = self._authorize([(principal, stream)])
+        if refusal is not None:
+            raise refusal
+        self._open_bodies(events)
+        return events
 
     def _admit(
         self,
@@ -420,20 +425,17 @@ class Hub:
             known is not None
             and known[0] == epoch
             and known[1] <= top
-            and _covers(known[1], top, events)
+            and covers(known[1], top, events)
         )
         if gens is not None:
             channel.room = channel.room or Room()
             channel.room.read(gens)
-        channel.sockets.add(attachment.socket)
         if attachment.seat is not None and channel.room is not None:
             self.stand_up(attachment.socket)
             channel.room.sit(attachment.socket, attachment.seat)
         attachment.confirm(protocol.Subscribed(attachment.stream, epoch, top, recovered))
-        if recovered and known is not None:
-            for event in events:
-                if event.offset > known[1]:
-                    attachment.socket.hand(event.frame())
+        offset = known[1] if recovered and known else top
+        self._laggards.give(channel, attachment.socket, offset, events)
         self.on_listener(attachment.socket, attachment.stream)
         attachment.done.set_result(None)
 
@@ -475,21 +477,6 @@ def _by_stream(events: Iterable[Event], found: Found) -> Found:
     return found
 
 
-def _runs(events: Iterable[Event], *, apart: bool) -> Iterator[list[Event]]:
-    """Cut into what is written in one piece: an event that changes who listens ends a run, so do
-    RUN_BYTES, and in a voice room (`apart`) every event is one."""
-    run: list[Event] = []
-    length = 0
-    for event in events:
-        run.append(event)
-        length += len(event.frame())
-        if apart or event.type == "member.left" or length >= RUN_BYTES:
-            yield run
-            run, length = [], 0
-    if run:
-        yield run
-
-
 def _following(channel: Channel, events: list[Event]) -> list[Event] | None:
     """Return the events that continue `channel` without a gap; None if the log must be read."""
     run: list[Event] = []
@@ -501,9 +488,3 @@ def _following(channel: Channel, events: list[Event]) -> list[Event] | None:
             run.append(event)
             expected += 1
     return run
-
-
-def _covers(position: int, top: int, events: list[Event]) -> bool:
-    """Tell whether `events` holds each offset from after `position` up to `top`."""
-    later = [event.offset for event in events if event.offset > position]
-    return later == list(range(position + 1, top + 1))

@@ -17,6 +17,9 @@ from app.realtime.models import Stream, StreamEvent
 MAX_RECOVERY = 1_000
 """Events of one stream that are worth replaying; after more, loading the state is cheaper."""
 
+PORTION = 64
+"""Events that are read at once for a slow reader, after the first."""
+
 KEPT_FOR = timedelta(days=7)
 """How long events are kept for recovery; the messages themselves are elsewhere."""
 
@@ -92,6 +95,22 @@ def read_log(wanted: Collection[Wanted]) -> dict[str, tuple[str, int, list[Event
         epoch, _, events = found[name]
         events.append(Event(name, epoch, offset, kind, json.loads(data)))
     return found
+
+
+def read_portion(stream: str, epoch: str, offset: int) -> list[Event]:
+    """Return the next events of that history after `offset`, PORTION at most.
+
+    None of another epoch, and with a hole where they were pruned: the caller sees it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT e.offset, e.type, e.data FROM realtime_stream s "
+            "JOIN realtime_streamevent e ON e.stream = s.name "
+            'WHERE s.name = %s AND s.epoch = %s AND e."offset" > %s ORDER BY e.offset LIMIT %s',
+            [stream, epoch, offset, PORTION],
+        )
+        rows = cursor.fetchall()
+    return [Event(stream, epoch, at, kind, json.loads(data)) for at, kind, data in rows]
 
 
 def _floors(wanted: Collection[Wanted], tops: dict[str, tuple[str, int]]) -> dict[str, int]:

@@ -64,6 +64,7 @@ class Socket:
 
     __slots__ = (
         "_bytes",
+        "_drained",
         "_keeper",
         "_outlet",
         "_queue",
@@ -95,6 +96,7 @@ class Socket:
         self._outlet: Outlet | None = None
         self._queue: deque[bytes] | None = None
         self._bytes = 0
+        self._drained: Callable[[Socket], None] | None = None
         self.hand = _drop
         self.heard = keeper.received
         self.origin = sys.intern(origin)
@@ -127,11 +129,22 @@ class Socket:
 
     def hint(self, frame: bytes) -> bool:
         """Do as `hand` with what is ephemeral; False if it was shed, as too much waits already."""
-        if self._fill() >= 0.5:
+        if not self.has_room():
             metrics.SHED.add()
             return False
         self.hand(frame)
         return True
+
+    def has_room(self) -> bool:
+        """Whether what can wait elsewhere may be handed now; the other half is for what cannot."""
+        return self._fill() < 0.5
+
+    def when_drained(self, tell: "Callable[[Socket], None]") -> None:
+        """Have `tell` called once, when nothing is queued; never again after a close."""
+        if self._queue:
+            self._drained = tell
+        elif not self.closing:
+            tell(self)
 
     def _fill(self) -> float:
         if not self._queue:
@@ -155,7 +168,7 @@ class Socket:
         self.closing = True
         metrics.CLOSES.add(str(int(code)))
         self.hand = _drop
-        self._queue = self.backlog = None
+        self._queue = self.backlog = self._drained = None
         self._outlet.close(code, text_frame(last) if last is not None else None)
 
     def detached(self, stream: str) -> None:
@@ -203,12 +216,15 @@ class Socket:
             self._bytes -= len(frame)
             write(frame)
             if self.hand is not write:
-                return  # paused again
+                break  # paused again
+        if self._drained is not None and not self._queue:
+            tell, self._drained = self._drained, None
+            tell(self)
 
     def lost(self) -> None:
         self.closing = True
         self.hand = _drop
-        self._outlet = self._queue = None
+        self._outlet = self._queue = self._drained = None
         self._keeper.lost(self)
 
     def going(self) -> None:

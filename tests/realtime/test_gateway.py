@@ -16,7 +16,8 @@ from app.accounts.services import end_session, set_active
 from app.chat.services import remove_member
 from app.realtime.hints import STREAM_CHANNEL
 from app.realtime.models import StreamEvent
-from app.realtime.protocol import Close, Code
+from app.realtime.protocol import Close, Code, VoiceSummoned
+from app.realtime.services import emit
 from dev.redis_server import RedisServer
 from tests.chat.talk import room, say
 from tests.realtime.speaker import Refused, bearer, connected, opened, ticket
@@ -86,6 +87,24 @@ def test_who_comes_back_gets_exactly_what_was_missed(
         assert [push["o"] for push in pushes] == [ack.offset for ack in acks]
         say(alice, ward, "live again")
         assert b.push("message.created")["d"]["body"] == "live again"
+
+
+def test_who_missed_more_than_a_queue_holds_gets_it_by_one_connection(
+    server: WebServer, alice: User
+) -> None:
+    mine = f"user:{alice.pk}"
+    with connected(server.base_url, alice) as a:
+        seen = a.sub(mine)
+    missed = [VoiceSummoned("x" * 60_000, "", str(number)) for number in range(300)]
+    with transaction.atomic():
+        emit(mine, *missed)
+    with connected(server.base_url, alice) as a:
+        assert a.sub(mine, seen["e"], seen["o"])["recovered"] is True
+        with transaction.atomic():
+            emit(mine, VoiceSummoned("", "", "300"))
+        heard = [a.push("voice.summoned") for _ in range(301)]
+        assert [push["d"]["by"] for push in heard] == [str(number) for number in range(301)]
+        assert [push["o"] - seen["o"] for push in heard] == list(range(1, 302))
 
 
 @pytest.mark.parametrize("place", ["another epoch", "the future"])

@@ -1,55 +1,11 @@
 """The backpressure rule: what a slow reader loses first, and that nothing grows without a bound."""
 
 import time
-from typing import Any
-from uuid import uuid4
 
-from app.audit.context import Origin
 from app.realtime.frames import payload_of, text_frame
 from app.realtime.protocol import Close
-from app.realtime.services import Principal
-from app.realtime.socket import MAX_UNDER_WAY, QUEUE_BYTES, QUEUE_FRAMES, Bucket, Socket
-
-
-class Reader:
-    """The client's end: an outlet that can be written to only while the client is `reading`."""
-
-    def __init__(self) -> None:
-        self.got: list[bytes] = []
-        self.closed: list[tuple[int, bytes | None]] = []
-        self.held = False
-
-    def write(self, frame: bytes) -> None:
-        self.got.append(payload_of(frame))
-
-    def close(self, code: int, last: bytes | None) -> None:
-        self.closed.append((code, payload_of(last) if last else None))
-
-    def hold(self) -> None:
-        self.held = True
-
-    def go_on(self) -> None:
-        self.held = False
-
-
-class Nobody:
-    """A keeper that is not asked."""
-
-    def received(self, socket: Socket, frame: bytes) -> None:
-        raise AssertionError
-
-    def lost(self, socket: Socket) -> None: ...
-
-    def drain(self) -> Any: ...
-
-
-def a_socket(reader: Reader, *, reading: bool = True) -> Socket:
-    socket = Socket(Nobody())
-    socket.belongs_to(Principal(uuid4(), uuid4(), uuid4(), Origin()))
-    socket.opened(reader)
-    if not reading:
-        socket.paused()
-    return socket
+from app.realtime.socket import MAX_UNDER_WAY, QUEUE_BYTES, QUEUE_FRAMES, Bucket
+from tests.realtime.reader import Reader, a_socket
 
 
 def test_a_slow_reader_loses_typing_first() -> None:
