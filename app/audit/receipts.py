@@ -15,8 +15,6 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from app.audit import merkle
-
 if TYPE_CHECKING:
     from app.audit.writing import Written
 
@@ -33,7 +31,7 @@ def announce(written: "Sequence[Written]", *, using: str) -> None:
 
 def _line(written: "Written") -> str:
     # By hand, because json.dumps would cost as much as the rest of writing an entry.
-    leaf_hash, time = merkle.leaf_hash(written.leaf).hex(), written.leaf[3:30].decode()
+    leaf_hash, time = written.leaf_hash.hex(), written.leaf[3:30].decode()
     log_of = _log_of(written.record.organization, settings.CHECKPOINT_ORIGIN)
     return f'{{"event": "{EVENT}", {log_of}, "leaf_hash": "{leaf_hash}", "time": "{time}"}}'
 

@@ -16,7 +16,7 @@ from app.audit import signing
 from app.audit.actions import Action
 from app.audit.context import ANONYMOUS, SYSTEM, Actor
 from app.audit.models import Entry
-from app.audit.writing import OutsideTransaction, Record, Target, write
+from app.audit.writing import OutsideTransaction, Record, Target, Written, write
 
 __all__ = [
     "ANONYMOUS",
@@ -28,8 +28,10 @@ __all__ = [
     "OutsideTransaction",
     "Record",
     "Target",
+    "Written",
     "record",
     "record_many",
+    "record_rows",
 ]
 
 _ENTRY_MISSING = "23000"  # integrity_constraint_violation, which no constraint itself raises
@@ -66,14 +68,20 @@ def record_many(records: Sequence[Record]) -> list[Entry]:
 
     Raises OutsideTransaction outside `transaction.atomic`.
     """
+    return [Entry.of(written) for written in record_rows(records)]
+
+
+def record_rows(records: Sequence[Record]) -> list[Written]:
+    """The same, for who needs no models of them."""
     try:
-        entries = [Entry.of(written) for written in write(records, using=DEFAULT_DB_ALIAS)]
+        written = write(records, using=DEFAULT_DB_ALIAS)
     except DatabaseError:
         metrics.TRAIL_REFUSED.add()
         raise
-    signing.hold_back(entries)
+    if grave := [Entry.of(one) for one in written if one.record.action.is_grave]:
+        signing.hold_back(grave)
     transaction.on_commit(partial(_count, records), robust=True)
-    return entries
+    return written
 
 
 def _count(records: Sequence[Record]) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import connections
 
-from app.audit import arrays, leaves, receipts
+from app.audit import arrays, leaves, merkle, receipts
 from app.audit import body as bodies
 from app.audit.actions import Action
 from app.audit.context import Actor, Origin, current_origin
@@ -72,7 +72,7 @@ class Record:
 
 
 class Written(NamedTuple):
-    """The columns of a written entry; `id` is the database's."""
+    """The columns of a written entry; `id` is the database's, `leaf_hash` RFC 6962's."""
 
     id: int
     uuid: UUID
@@ -81,6 +81,7 @@ class Written(NamedTuple):
     body: bytes
     body_hash: bytes
     leaf: bytes
+    leaf_hash: bytes
 
 
 def write(records: Sequence[Record], *, using: str) -> list[Written]:
@@ -100,17 +101,20 @@ def write(records: Sequence[Record], *, using: str) -> list[Written]:
 
 
 def _insert(records: Sequence[Record], using: str) -> list[Written]:
-    current = current_origin.get()
-    composed = [_compose(record, _origin_document(record.origin or current)) for record in records]
+    compose = _Composer()
+    composed = [compose(record) for record in records]
     columns = list(zip(*(row.columns for row in composed), strict=True))
     with connections[using].cursor() as cursor:
         cursor.execute(_INSERT, [*_as_arrays(columns), *map(list, columns[-3:])])
         # By uuid, because SQL promises no order for RETURNING.
         ids: dict[str, int] = dict(cursor.fetchall())
-    return [
-        Written(ids[row.columns[0]], row.uuid, row.record, row.at, *row.columns[-3:])
-        for row in composed
-    ]
+    return [_written(ids[row.columns[0]], row) for row in composed]
+
+
+def _written(number: int, row: "_Composed") -> Written:
+    body, body_hash, leaf = row.columns[-3:]
+    hash_ = merkle.leaf_hash(leaf)
+    return Written(number, row.uuid, row.record, row.at, body, body_hash, leaf, hash_)
 
 
 def _as_arrays(columns: Sequence[tuple[Any, ...]]) -> list[str]:
@@ -138,51 +142,89 @@ class _Composed(NamedTuple):
     columns: tuple[Any, ...]
 
 
-def _compose(record: Record, origin: dict[str, str]) -> _Composed:
-    uuid, at = uuid4(), datetime.now(UTC)
-    organization, actor, target = record.organization, record.actor, record.target
-    time = leaves.timestamp(at)
-    document = _document(record, str(uuid), time, origin)
-    body = bodies.compose(document)
-    body_hash = hashlib.sha256(body).digest()
-    master: bytes = settings.AUDIT_PSEUDONYM_KEY
-    scope_subject = leaves.scope_subject(organization, record.scope)
-    actor_subject = leaves.actor_subject(actor.kind, actor.id)
-    leaf = leaves.leaf_line(
-        time,
-        leaves.pseudonym(master, leaves.SCOPE, organization, scope_subject),
-        leaves.pseudonym(master, leaves.ACTOR, organization, actor_subject),
-        body_hash.hex(),
-    )
-    columns = (
-        document["id"], document["organization"], document["action"], document["scope"],
-        document["actor"]["id"], target.type, target.id, target.parent, time,
-        body, body_hash, leaf,
-    )  # fmt: skip
-    return _Composed(uuid, record, at, columns)
+class _Scope(NamedTuple):
+    """What all entries of one scope share: texts of the ids, and the pseudonym."""
+
+    organization: str
+    scope: str | None
+    pseudonym: str
 
 
-def _document(record: Record, uuid: str, time: str, origin: dict[str, str]) -> dict[str, Any]:
-    actor, target = record.actor, record.target
-    return {
-        "v": BODY_VERSION,
-        "id": uuid,
-        "time": time,
-        "organization": str(record.organization),
-        "action": record.action.value,
-        "outcome": record.outcome,
-        "actor": {
-            "kind": actor.kind,
-            "id": None if actor.id is None else str(actor.id),
-            "role": str(actor.role),
-        },
-        "origin": origin,
-        "target": {"type": target.type, "id": target.id, "parent": target.parent},
-        "scope": None if record.scope is None else str(record.scope),
-        "parameters": dict(record.parameters),
-        "before": dict(record.before),
-        "after": dict(record.after),
-    }
+class _Actor(NamedTuple):
+    """What all entries of one actor share: its part of the body, and the pseudonym."""
+
+    document: dict[str, str | None]
+    pseudonym: str
+
+
+class _Composer:
+    """Makes rows of the records of a batch. Many have the same scope and the same actor: what
+    these have in common is made once."""
+
+    def __init__(self) -> None:
+        self._current = current_origin.get()
+        self._master: bytes = settings.AUDIT_PSEUDONYM_KEY
+        # By numbers: hashing and comparing UUIDs is done in Python.
+        self._scopes: dict[tuple[int, int], _Scope] = {}
+        self._actors: dict[tuple[int, str, int, str], _Actor] = {}
+
+    def __call__(self, record: Record) -> _Composed:
+        number, at = uuid4(), datetime.now(UTC)
+        scope, actor, target = self._scope(record), self._actor(record), record.target
+        uuid, time, action = str(number), leaves.timestamp(at), record.action.value
+        body = bodies.compose(
+            {
+                "v": BODY_VERSION,
+                "id": uuid,
+                "time": time,
+                "organization": scope.organization,
+                "action": action,
+                "outcome": record.outcome,
+                "actor": actor.document,
+                "origin": _origin_document(record.origin or self._current),
+                "target": {"type": target.type, "id": target.id, "parent": target.parent},
+                "scope": scope.scope,
+                "parameters": dict(record.parameters),
+                "before": dict(record.before),
+                "after": dict(record.after),
+            }
+        )
+        body_hash = hashlib.sha256(body).digest()
+        leaf = leaves.leaf_line(time, scope.pseudonym, actor.pseudonym, body_hash.hex())
+        columns = (
+            uuid, scope.organization, action, scope.scope, actor.document["id"], target.type,
+            target.id, target.parent, time, body, body_hash, leaf,
+        )  # fmt: skip
+        return _Composed(number, record, at, columns)
+
+    def _scope(self, record: Record) -> _Scope:
+        organization, scope = record.organization, record.scope
+        key = organization.int, -1 if scope is None else scope.int
+        found = self._scopes.get(key)
+        if found is None:
+            subject = leaves.scope_subject(organization, scope)
+            found = self._scopes[key] = _Scope(
+                str(organization),
+                None if scope is None else str(scope),
+                leaves.pseudonym(self._master, leaves.SCOPE, organization, subject),
+            )
+        return found
+
+    def _actor(self, record: Record) -> _Actor:
+        organization, actor = record.organization, record.actor
+        role, identity = str(actor.role), actor.id
+        key = organization.int, actor.kind, -1 if identity is None else identity.int, role
+        found = self._actors.get(key)
+        if found is None:
+            subject = leaves.actor_subject(actor.kind, identity)
+            document = {
+                "kind": actor.kind,
+                "id": None if identity is None else str(identity),
+                "role": role,
+            }
+            pseudonym = leaves.pseudonym(self._master, leaves.ACTOR, organization, subject)
+            found = self._actors[key] = _Actor(document, pseudonym)
+        return found
 
 
 def _origin_document(origin: Origin) -> dict[str, str]:

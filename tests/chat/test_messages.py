@@ -275,7 +275,7 @@ def test_if_the_trail_cannot_be_written_nothing_is_sent(
     def broken(records: object) -> None:
         raise RuntimeError("the trail is full")
 
-    monkeypatch.setattr("app.chat.services.sending.record_many", broken)
+    monkeypatch.setattr("app.chat.services.sending.record_rows", broken)
     with pytest.raises(RuntimeError):
         send_message(Draft(alice, ward.pk, uuid4(), "unseen"))
     assert access.timeline(bob, ward.pk).messages == []

@@ -55,3 +55,23 @@ async def test_a_failed_commit_fails_all_of_its_batch_and_not_the_next() -> None
     broken = False
     assert await batcher.put(2) == 2
     runner.cancel()
+
+
+async def test_after_a_large_batch_those_who_come_at_once_are_together() -> None:
+    """Whoever was answered says the next thing at once; alone, nobody waits for others."""
+    batches: list[int] = []
+
+    async def work(items: Sequence[int]) -> list[int | Exception]:
+        batches.append(len(items))
+        return list(items)
+
+    batcher: Batcher[int, int] = Batcher(work)
+    runner = asyncio.create_task(batcher.run())
+    await asyncio.gather(*(batcher.put(number) for number in range(20)))
+    first = batcher.put(1)
+    await asyncio.sleep(0)
+    await asyncio.gather(first, *(batcher.put(number) for number in range(14)))
+    await batcher.put(1)
+    await batcher.put(2)
+    assert batches == [20, 15, 1, 1]
+    runner.cancel()

@@ -28,10 +28,10 @@ def add_to_index(said: Sequence[Said]) -> None:
     SearchTokens.objects.bulk_create([_tokens(*pair) for pair in wanted])
 
 
-def words_under(token: str, body: str) -> tuple[UUID, list[int]]:
-    """The blind words of a text, and the id of the data key that seals it and them."""
+def words_under(token: str, body: str) -> tuple[str, list[int]]:
+    """The blind words of a text, and the id (hex) of the data key that seals it and them."""
     key = dek_id_in(token) or b""
-    return UUID(bytes=key), blind_words(key, index_words(body))
+    return key.hex(), blind_words(key, index_words(body))
 
 
 def change_in_index(message: Message, version: MessageVersion) -> None:
@@ -89,6 +89,6 @@ def _tokens(message: Message, version: MessageVersion) -> SearchTokens:
         conversation_id=message.conversation_id,
         author_id=message.author_id,
         created_at=message.created_at,
-        key_id=key,
+        key_id=UUID(hex=key),
         words=words,
     )

@@ -22,6 +22,10 @@ _UNSPACED = (
 # Invisible, and within a word: soft hyphen, joiners, byte order mark.
 _INVISIBLE = dict.fromkeys([0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
 _ASCII_WORD = re.compile("[a-z0-9]+")
+# The same of bytes, four times as fast: each is its lower case, or a blank between words.
+_ASCII_FOLDED = bytes(
+    ord(chr(byte).lower()) if byte < 128 and chr(byte).isalnum() else 32 for byte in range(256)
+)
 _STARTS_UNSPACED = re.compile(f"[{_UNSPACED}]")
 _BETWEEN = "\0"  # in no word
 _BLANK = re.compile(r"\s")
@@ -39,6 +43,8 @@ def folded(text: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """The words of a text, in its order."""
+    if text.isascii():
+        return text.encode().translate(_ASCII_FOLDED).decode().split()
     return _words_in(folded(text))
 
 

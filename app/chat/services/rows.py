@@ -16,18 +16,19 @@ from app.audit import arrays
 
 
 class Row(NamedTuple):
-    """A message with its first version; `key` and `words` are None where nothing is indexed."""
+    """A message with its first version; `key` and `words` are None where nothing is indexed.
+    Ids are as texts where the batch has these already."""
 
-    message: UUID
-    conversation: UUID
-    author: UUID
-    thread: UUID | None
+    message: str
+    conversation: str
+    author: str
+    thread: str | None
     offset: int
-    version: UUID
+    version: str
     organization: UUID
     token: str
     entry: int
-    key: UUID | None
+    key: str | None
     words: Sequence[int] | None
 
 

@@ -4,11 +4,10 @@ message its own outcome. An acknowledgement means: committed, sealed, in the tra
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from itertools import count
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
@@ -20,7 +19,7 @@ from app.accounts.permissions import Permission, require
 from app.audit.actions import Action
 from app.audit.context import Origin
 from app.audit.leaves import timestamp
-from app.audit.services import Entry, Record, record_many
+from app.audit.services import Record, Written, record_rows
 from app.chat import access
 from app.chat.access import Place, Standing
 from app.chat.models import MessageVersion
@@ -186,27 +185,32 @@ def _earlier(ids: Collection[UUID]) -> dict[UUID, _Kept]:
 
 
 class _Fresh(NamedTuple):
-    """A draft at its offset, sealed."""
+    """A draft at its offset, sealed; with its ids as texts, which are needed often."""
 
     draft: Draft
+    stream: str
     offset: int
-    version: UUID
+    version: str
     sealed: Sealed
+    id: str
+    conversation: str
+    author: str
+    thread: str | None
 
     @property
     def body(self) -> SealedBody:
         organization = str(self.draft.author.organization_id)
-        return SealedBody(self.sealed.token, organization, str(self.version), self.sealed.text)
+        return SealedBody(self.sealed.token, organization, self.version, self.sealed.text)
 
-    def kept(self, entry: Entry, at: datetime) -> _Kept:
+    def kept(self, entry: Written, at: str) -> _Kept:
         draft = self.draft
         ack = Ack(
-            id=str(draft.id),
-            conversation=str(draft.conversation),
+            id=self.id,
+            conversation=self.conversation,
             offset=self.offset,
             revision=1,
-            at=timestamp(at),
-            entry=entry.pk,
+            at=at,
+            entry=entry.id,
             leaf_hash=entry.leaf_hash.hex(),
         )
         return _Kept(
@@ -227,15 +231,16 @@ def _insert(drafts: Sequence[tuple[Draft, bool]], files: Files) -> dict[UUID, _K
     if not drafts:
         return {}
     now = timezone.now()
-    counts = Counter(conversation_stream(draft.conversation) for draft, _ in drafts)
-    places = realtime.reserve_many(counts)
+    at = timestamp(now)
+    streams = [conversation_stream(draft.conversation) for draft, _ in drafts]
+    places = realtime.reserve_many(Counter(streams))
     following = {stream: count(place.first) for stream, place in places.items()}
     with metrics.SEAL.timed():
         fresh = [
-            _sealed(draft, next(following[conversation_stream(draft.conversation)]))
-            for draft, _ in drafts
+            _sealed(draft, stream, next(following[stream]))
+            for stream, (draft, _) in zip(streams, drafts, strict=True)
         ]
-    entries = record_many([_sent(one, files) for one in fresh])
+    entries = record_rows([_sent(one, files) for one in fresh])
     rows.insert(
         [
             _row(one, entry, indexed)
@@ -244,9 +249,9 @@ def _insert(drafts: Sequence[tuple[Draft, bool]], files: Files) -> dict[UUID, _K
         now,
     )
     carrying.attach([(draft.id, draft.attachments) for draft, _ in drafts], files)
-    events = [_created(one, entry, now, files) for one, entry in zip(fresh, entries, strict=True)]
+    events = [_created(one, entry, at, files) for one, entry in zip(fresh, entries, strict=True)]
     _append(places, fresh, events)
-    return {one.draft.id: one.kept(entry, now) for one, entry in zip(fresh, entries, strict=True)}
+    return {one.draft.id: one.kept(entry, at) for one, entry in zip(fresh, entries, strict=True)}
 
 
 def _append(
@@ -255,63 +260,64 @@ def _append(
     told: dict[str, tuple[list[MessageCreated], list[SealedBody]]]
     told = {stream: ([], []) for stream in places}
     for one, event in zip(fresh, events, strict=True):
-        mine, bodies = told[conversation_stream(one.draft.conversation)]
+        mine, bodies = told[one.stream]
         mine.append(event)
         bodies.append(one.body)
     realtime.append_many([Appended(places[stream], *both) for stream, both in told.items()])
 
 
-def _sealed(draft: Draft, offset: int) -> _Fresh:
-    version = uuid4()
+def _sealed(draft: Draft, stream: str, offset: int) -> _Fresh:
+    version, author = uuid4(), draft.author
     sealed = seal_text(
         draft.body,
-        organization=draft.author.organization_id,
+        organization=author.organization_id,
         table=MessageVersion._meta.db_table,
         column="body",
         pk=version,
         conversation=draft.conversation,
         revision=1,
     )
-    return _Fresh(draft, offset, version, sealed)
+    thread = str(draft.thread) if draft.thread else None
+    return _Fresh(
+        draft, stream, offset, str(version), sealed,
+        str(draft.id), str(draft.conversation), str(author.pk), thread,
+    )  # fmt: skip
 
 
 def _sent(one: _Fresh, files: Files) -> Record:
     draft = one.draft
-    attached = carrying.committed(draft.attachments, files)
+    after: dict[str, Any] = state(one.version, 1, one.sealed.commitment.hex())
+    if draft.attachments:
+        after["attachments"] = carrying.committed(draft.attachments, files)
     return Record(
         Action.MESSAGE_SENT,
         organization=draft.author.organization_id,
         actor=draft.author.actor,
-        target=target_of(draft.id, draft.conversation),
+        target=target_of(one.id, one.conversation),
         scope=draft.conversation,
-        after=state(one.version, 1, one.sealed.commitment.hex())
-        | ({"attachments": attached} if attached else {}),
-        parameters={
-            "offset": one.offset,
-            "thread": str(draft.thread) if draft.thread else None,
-        },
+        after=after,
+        parameters={"offset": one.offset, "thread": one.thread},
         origin=draft.origin,
     )
 
 
-def _row(one: _Fresh, entry: Entry, indexed: bool) -> Row:
+def _row(one: _Fresh, entry: Written, indexed: bool) -> Row:
     draft, token = one.draft, one.sealed.token
     key, words = words_under(token, draft.body) if indexed else (None, None)
     return Row(
-        draft.id, draft.conversation, draft.author.pk, draft.thread, one.offset,
-        one.version, draft.author.organization_id, token, entry.pk, key, words,
+        one.id, one.conversation, one.author, one.thread, one.offset,
+        one.version, draft.author.organization_id, token, entry.id, key, words,
     )  # fmt: skip
 
 
-def _created(one: _Fresh, entry: Entry, at: datetime, files: Files) -> MessageCreated:
-    draft = one.draft
+def _created(one: _Fresh, entry: Written, at: str, files: Files) -> MessageCreated:
     return MessageCreated(
-        id=str(draft.id),
-        author=str(draft.author.pk),
+        id=one.id,
+        author=one.author,
         body=None,
-        thread=str(draft.thread) if draft.thread else None,
-        at=timestamp(at),
+        thread=one.thread,
+        at=at,
         revision=1,
-        entry=entry.pk,
-        attachments=carrying.announced(draft.attachments, files),
+        entry=entry.id,
+        attachments=carrying.announced(one.draft.attachments, files),
     )

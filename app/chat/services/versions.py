@@ -1,6 +1,7 @@
 """What sending, editing and deleting share: a version, its state in the trail, its receipt."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from app.audit import access as trail
@@ -47,12 +48,12 @@ def says(version: MessageVersion, body: str) -> bool:
         raise
 
 
-def target_of(message: UUID, conversation: UUID) -> Target:
+def target_of(message: UUID | str, conversation: UUID | str) -> Target:
     """A message as the target of an entry."""
     return Target("message", str(message), str(conversation))
 
 
-def state_of(version: MessageVersion) -> dict[str, str | int | None]:
+def state_of(version: MessageVersion) -> dict[str, Any]:
     """What the trail keeps of a version: its number and the salted commitment to its text.
 
     None for a deletion, and for a text whose data key was destroyed.
@@ -60,7 +61,7 @@ def state_of(version: MessageVersion) -> dict[str, str | int | None]:
     return state(version.pk, version.revision, _commitment(version))
 
 
-def state(version: UUID, revision: int, content: str | None) -> dict[str, str | int | None]:
+def state(version: UUID | str, revision: int, content: str | None) -> dict[str, Any]:
     """The same of a version that is no instance."""
     return {"version": str(version), "revision": revision, "content": content}
 

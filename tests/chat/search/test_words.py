@@ -55,6 +55,13 @@ def test_what_a_word_is(text: str, words: list[str]) -> None:
     assert words_of(text) == words
 
 
+def test_a_text_in_ascii_has_the_words_that_it_has_beside_other_letters() -> None:
+    """It is taken apart by a shorter way."""
+    for sign in map(chr, range(128)):
+        text = f"{sign}Aa{sign}zZ9 {sign}{sign}"
+        assert words_of(text) == words_of(f"{text} é")[:-1], repr(sign)
+
+
 def test_neighbours_in_a_script_without_spaces_are_indexed_as_pairs() -> None:
     assert index_words("我在中文") == {"我", "在", "中", "文", "我在", "在中", "中文"}
     assert look_up([("中", "文"), ("ward",)]) == ["ward", "中文"]
