@@ -18,8 +18,10 @@ from app import metrics
 
 logger = logging.getLogger(__name__)
 
-PAUSE = 10.0
+PAUSE = 5.0
 """Seconds at most; half of it at least, so that not all processes ask at the same moment."""
+TRIAL = 60.0
+"""Seconds after which whoever asked again is taken for lost: longer than any call with bounds."""
 
 
 class LeftAlone(Exception):
@@ -72,18 +74,18 @@ class Service:
         try:
             yield
             outcome = "ok"
-        except self._fine:
-            outcome = "ok"
-            raise
+            self._found_well()
         except Exception as error:
+            if isinstance(error, self._fine):
+                outcome = "ok"
             if told := self._away(error):
                 self._found_away(told, began)
+            else:
+                self._found_well()  # it has answered
             raise
         finally:
             metrics.OUTSIDE_SECONDS.of(self.name).observe(time.monotonic() - began)
             metrics.OUTSIDE_CALLS.add(self.name, outcome)
-            if outcome == "ok":
-                self._found_well()
 
     def _enter(self) -> None:
         if not self._told:
@@ -93,8 +95,8 @@ class Service:
             if self._told and now < self._until:
                 metrics.OUTSIDE_CALLS.add(self.name, "refused")
                 raise LeftAlone(self._told)
-            # This one tries; should it never come back, another does after the pause.
-            self._until = now + PAUSE
+            # This one tries, and the others still do not wait for it.
+            self._until = now + TRIAL
 
     def _found_away(self, told: str, began: float) -> None:
         with self._lock:

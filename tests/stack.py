@@ -59,12 +59,24 @@ class Stack:
 
     def restart_postgresql(self) -> None:
         """Every connection breaks; it comes back on its port, with all that was committed."""
+        with self.postgresql_away():
+            pass
+
+    @contextmanager
+    def postgresql_away(self) -> Iterator[None]:
+        """The same, with some time between."""
         assert self._cluster
         port = self._cluster.port
         self._cluster.stop()
+        try:
+            yield
+        finally:
+            self._start_again(self._cluster, port)
+
+    def _start_again(self, cluster: Cluster, port: int) -> None:
         for attempt in range(20):
             try:
-                self._cluster.start(port)
+                cluster.start(port)
                 return
             except SetupProblem:  # somebody's connection may have had the port for a moment
                 if attempt == 19:

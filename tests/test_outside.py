@@ -82,10 +82,10 @@ def test_an_answer_that_is_no_says_nothing_of_the_service(service: Service, cloc
     for error in (Refused(), KeyError()):
         fail(service, error)
         assert not refuses(service)
-    fail(service, Away())
-    clock.pause()
-    fail(service, KeyError())  # an answer like another: it is back
-    assert not refuses(service)
+        fail(service, Away())
+        clock.pause()
+        fail(service, error)  # an answer like another: it is back
+        assert not refuses(service)
 
 
 def test_after_the_pause_one_asks_and_the_others_do_not_wait_for_it(
@@ -116,8 +116,9 @@ def test_who_tries_and_never_comes_back_is_followed_by_another(
     clock.pause()
     lost = service.asked()
     lost.__enter__()
-    assert refuses(service)
     clock.pause()
+    assert refuses(service)
+    clock.now += outside.TRIAL
     assert not refuses(service)
     lost.__exit__(None, None, None)
 

@@ -43,9 +43,9 @@ Result = TypeVar("Result")
 
 @dataclass
 class Instances:
-    """The two servers, as behind a load balancer: whoever connects gets the next that runs."""
+    """The servers, as behind a load balancer: whoever connects gets the next that runs."""
 
-    servers: tuple[WebServer, WebServer]
+    servers: tuple[WebServer, ...]
     _turns: Iterator[int] = field(default_factory=itertools.count)
 
     def next_url(self) -> str:

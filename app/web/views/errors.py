@@ -4,8 +4,10 @@ Below /api/ it is the error document of the REST API; elsewhere a page that says
 happened and what to do.
 """
 
+import sys
 from http import HTTPStatus
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
@@ -53,6 +55,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def broken(request: HttpRequest) -> HttpResponse:
+    """A database that is away, or has too much to do, is no fault of what was asked."""
+    if isinstance(sys.exc_info()[1], (OperationalError, InterfaceError)):
+        return _answer(request, HTTPStatus.SERVICE_UNAVAILABLE)
     return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
