@@ -175,12 +175,13 @@ class Hub:
         if not self._follower.publish(stream, message):
             self.hand_out(stream, message)
 
-    def hand_out(self, stream: str, message: bytes) -> None:
-        """Give something ephemeral to who listens here."""
-        if channel := self._channels.get(stream):
-            frame = text_frame(message)
-            for socket in channel.sockets:
-                socket.hint(frame)
+    def hand_out(self, stream: str, message: bytes) -> set[Subscriber]:
+        """Give something ephemeral to who listens here; returns for whom it was too much."""
+        channel = self._channels.get(stream)
+        if channel is None:
+            return set()
+        frame = text_frame(message)
+        return {socket for socket in channel.sockets if not socket.hint(frame)}
 
     def _room(self, stream: str) -> Room | None:
         channel = self._channels.get(stream)

@@ -2,7 +2,8 @@
 
 Each process tells Redis about its own people, and reads what all have told, about once a
 second; what a process told lapses by Redis' clock when it is not repeated, so that nobody
-stays behind after a kill. Listeners hear only differences, all of a second together.
+stays behind after a kill. Listeners hear only differences, all of a second together; who was
+reading too slowly for one hears the whole again as soon as they read.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import redis.exceptions
 from django.conf import settings
 
 from app.realtime import protocol
+from app.realtime.channel import Subscriber
 from app.realtime.frames import text_frame
 from app.realtime.hub import Hub
 from app.realtime.socket import Socket
@@ -60,6 +62,8 @@ class Presence:
         self._me = secrets.token_hex(8)
         self._here: dict[str, set[Socket]] = defaultdict(set)
         self._told: dict[str, People] = {}
+        self._stale: dict[str, set[Subscriber]] = defaultdict(set)
+        """Who missed something of an organization that is told here."""
         self._client: Any = None
         hub.on_listener = self._welcome
 
@@ -72,12 +76,15 @@ class Presence:
         if socket.presence is not None:
             self._here[str(socket.principal.organization)].discard(socket)
 
-    def _welcome(self, socket: Any, stream: str) -> None:
+    def _welcome(self, socket: Subscriber, stream: str) -> None:
         """Whoever begins to listen gets the whole, if it is known here, else with the next look."""
         if stream.startswith(PREFIX):
-            people = self._told.get(stream.removeprefix(PREFIX))
-            if people is not None:
-                socket.hint(text_frame(_push(stream, people, whole=True)))
+            organization = stream.removeprefix(PREFIX)
+            people = self._told.get(organization)
+            if people is not None and not socket.hint(
+                text_frame(_push(stream, people, whole=True))
+            ):
+                self._stale[organization].add(socket)
 
     async def run(self) -> None:
         """Tell and look until cancelled; what fails is done with the next look."""
@@ -93,7 +100,7 @@ class Presence:
                     for name in self._hub.streams()
                     if name.startswith(PREFIX)
                 }
-                for organization in sorted(listened | self._here.keys()):
+                for organization in sorted(listened | self._here.keys() | self._told.keys()):
                     try:
                         await self._look(tell, organization, organization in listened)
                     except (redis.exceptions.RedisError, hiredis.HiredisError, OSError) as error:
@@ -111,23 +118,34 @@ class Presence:
         now = _merged([msgspec.json.decode(one, type=People) for one in told])
         if not self._here.get(organization):
             self._here.pop(organization, None)
-        before = self._told.get(organization)
-        if not listened:
+        if listened:
+            before, self._told[organization] = self._told.get(organization), now
+            self._tell(organization, before, now)
+        else:
             self._told.pop(organization, None)
-            return
-        self._told[organization] = now
-        stream = PREFIX + organization
-        if before is None:
-            self._hub.hand_out(stream, _push(stream, now, whole=True))
-            return
-        changed: People = {user: state for user, state in now.items() if before.get(user) != state}
-        changed |= dict.fromkeys(before.keys() - now.keys(), "offline")
-        if changed:
-            self._hub.hand_out(stream, _push(stream, changed, whole=False))
+            self._stale.pop(organization, None)
+
+    def _tell(self, organization: str, before: People | None, now: People) -> None:
+        stream, stale = PREFIX + organization, self._stale.pop(organization, set())
+        changed = now if before is None else _difference(before, now)
+        if changed or before is None:
+            shed = self._hub.hand_out(stream, _push(stream, changed, whole=before is None))
+        else:
+            shed = set()
+        if late := {socket for socket in stale - shed if stream in socket.streams}:
+            frame = text_frame(_push(stream, now, whole=True))
+            shed |= {socket for socket in late if not socket.hint(frame)}
+        if shed:
+            self._stale[organization] = shed
 
     def _people_here(self, organization: str) -> People:
         sockets = self._here.get(organization, set())
         return _merged([{socket.user: socket.presence} for socket in sockets if socket.presence])
+
+
+def _difference(before: People, now: People) -> People:
+    changed: People = {user: state for user, state in now.items() if before.get(user) != state}
+    return changed | dict.fromkeys(before.keys() - now.keys(), "offline")
 
 
 def _merged(told: list[People]) -> People:
