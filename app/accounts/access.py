@@ -1,7 +1,7 @@
 """Every read of people and sessions: the asker comes first, loading is authorising."""
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -65,9 +65,9 @@ def invitation_with(code: str) -> Invitation:
     return found
 
 
-def live() -> QuerySet[Session]:
+def live(now: datetime | None = None) -> QuerySet[Session]:
     """Sessions that still open doors: neither ended, idle nor old, of an active user."""
-    now = timezone.now()
+    now = now or timezone.now()
     in_use = Q()
     for kind, idle in IDLE.items():
         in_use |= Q(kind=kind, last_seen_at__gt=now - idle)
@@ -79,12 +79,6 @@ def live() -> QuerySet[Session]:
 def live_sessions(ids: Collection[UUID]) -> set[UUID]:
     """Which of these sessions are still alive: one query, for the gateway's revalidation."""
     return set(live().filter(pk__in=ids).values_list("pk", flat=True))
-
-
-def live_session(session_id: UUID, user_id: UUID) -> Session | None:
-    """The session with its user and organization, if it is alive and belongs to that user."""
-    found = live().filter(pk=session_id, user=user_id)
-    return found.select_related("user__organization").first()
 
 
 def sessions(user: User) -> list[Session]:

@@ -10,8 +10,8 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
-from app.accounts import access
 from app.accounts.identity import identity_of
+from app.accounts.lookup import live_session
 from app.accounts.models import Session, User
 from app.accounts.services import touch
 
@@ -47,7 +47,7 @@ class TokenAuthentication(JWTAuthentication):
 
 def _session(session_id: object, user_id: object) -> Session:
     try:
-        session = access.live_session(UUID(str(session_id)), UUID(str(user_id)))
+        session = live_session(UUID(str(session_id)), UUID(str(user_id)))
     except ValueError as error:
         raise InvalidToken from error
     if session is None:

@@ -10,9 +10,9 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 
-from app.accounts import access
 from app.accounts.browser import SESSION_ID
 from app.accounts.identity import Identity
+from app.accounts.lookup import live_session
 from app.accounts.models import Session
 from app.accounts.origin import origin_of
 from app.accounts.services import touch
@@ -41,7 +41,7 @@ def _live_session(request: HttpRequest) -> Session | None:
         request.user = AnonymousUser()
         return None
     user = request.user  # checks the session's hash against the password
-    session = access.live_session(UUID(stated), user.pk) if user.is_authenticated else None
+    session = live_session(UUID(stated), user.pk) if user.is_authenticated else None
     if session is None:
         request.session.flush()
         request.user = AnonymousUser()

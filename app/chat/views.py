@@ -139,7 +139,7 @@ class MessagesView(APIView):
     def post(self, request: Request, conversation: UUID) -> Response:
         """Send a message. The same id sent again gets the same acknowledgement."""
         asked = parsed(shapes.SendMessage, request)
-        ack = services.send_message(
+        ack = services.send_together(
             Draft(
                 author=user_of(request),
                 conversation=conversation,

@@ -9,10 +9,10 @@ from django.db import transaction
 from django.utils import timezone
 from rest_framework_simplejwt.exceptions import TokenError
 
-from app.accounts import access
 from app.accounts.backends import verified
 from app.accounts.emails import normalised
 from app.accounts.limits import Limited, network, refund, spend
+from app.accounts.lookup import live_session
 from app.accounts.models import Session, SessionKind, User
 from app.accounts.services.ending import end
 from app.accounts.tokens import SessionRefreshToken, TokenPair
@@ -134,7 +134,7 @@ def refresh(*, token: str) -> TokenPair:
 def _exchange(used: SessionRefreshToken, session_id: UUID, user_id: UUID) -> TokenPair | None:
     # The lock makes two exchanges of one token take turns, so that the second one is seen.
     list(Session.objects.filter(pk=session_id).select_for_update().values_list("pk"))
-    session = access.live_session(session_id, user_id)
+    session = live_session(session_id, user_id)
     if session is None:
         return None
     origin = replace(current_origin.get(), session=str(session.pk), method="jwt")

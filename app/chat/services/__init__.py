@@ -20,6 +20,7 @@ from app.chat.services.editing import delete_message, edit_message
 from app.chat.services.leftovers import tidy_attachments
 from app.chat.services.reactions import react
 from app.chat.services.sending import Draft, send_message, send_messages
+from app.chat.services.together import send_together
 
 __all__ = [
     "Draft",
@@ -38,6 +39,7 @@ __all__ = [
     "remove_member",
     "send_message",
     "send_messages",
+    "send_together",
     "start_conversation",
     "store_part",
     "tidy_attachments",
