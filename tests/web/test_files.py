@@ -9,6 +9,7 @@ from PIL import Image
 from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from app.chat.models import Conversation
+from tests.stack import Stack
 from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.conftest import Visit
 
@@ -36,7 +37,7 @@ def tray(page: Page) -> Locator:
 
 
 def send(page: Page) -> None:
-    expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled(timeout=15_000)
+    expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled(timeout=30_000)
     page.get_by_role("button", name="Send", exact=True).click()
 
 
@@ -108,6 +109,34 @@ def test_an_upload_that_breaks_off_waits_and_goes_on_and_one_can_be_removed(
     alice.context.set_offline(False)
     expect(tray(alice).get_by_text("sealed, not sent yet")).to_be_visible(timeout=30_000)
     send(alice)
+    expect(alice.get_by_role("link", name="Download letter.txt")).to_be_visible()
+
+
+def test_a_storage_that_is_away_keeps_the_file_here_and_the_text_goes_without_it(
+    visit: Visit, ward: Conversation, stack: Stack
+) -> None:
+    kept = stack.folder / "attachments"
+    alice = visit("alice")
+    expect(alice.get_by_label("Message #ward-4")).to_be_visible()
+    away = kept.with_name("away")
+    kept.mkdir(exist_ok=True)
+    kept.rename(away)
+    kept.touch()  # no folder: nothing can be stored
+    try:
+        choose(alice, letter(), picture())
+        told = "Files cannot be stored or fetched right now. Messages still go through. Kept here"
+        expect(tray(alice).get_by_text(told).first).to_be_visible(timeout=15_000)
+        tray(alice).get_by_role("button", name="Remove wound.png").click()
+        alice.get_by_label("Message #ward-4").fill("the letter follows")
+        tray(alice).get_by_role("button", name="Remove letter.txt").click()
+        send(alice)
+        expect(alice.locator(".message").filter(has_text="the letter follows")).to_be_visible()
+        choose(alice, letter())
+        expect(tray(alice).get_by_text(told)).to_be_visible(timeout=15_000)
+    finally:
+        kept.unlink()
+        away.rename(kept)
+    send(alice)  # by itself it is there
     expect(alice.get_by_role("link", name="Download letter.txt")).to_be_visible()
 
 

@@ -31,7 +31,7 @@ _WORDS = {
     Reason.NO_BUCKET: "Files cannot be stored or fetched: their storage is not there. Messages"
     " still go through; tell whoever runs Parley.",
 }
-_OTHERWISE = "Files cannot be stored or fetched right now. Messages still go through; try again."
+_OTHERWISE = "Files cannot be stored or fetched right now. Messages still go through."
 
 
 class StorageFailed(Unavailable):

@@ -89,6 +89,6 @@ function words({ state, size, sent, error }, online) {
     case 'checking': return 'Being checked and sealed…';
     case 'failed': return `Not sent: ${error}`;
     case 'sending': return `${fileSize(sent)} of ${fileSize(size)}`;
-    default: return error || (online ? `${fileSize(size)} · waiting` : `${fileSize(size)} · goes on when you are online`);
+    default: return error ? `${error} Kept here and tried again; remove it to send your text now.` : (online ? `${fileSize(size)} · waiting` : `${fileSize(size)} · goes on when you are online`);
   }
 }
