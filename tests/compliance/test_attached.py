@@ -9,10 +9,14 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from app import outside
 from app.accounts.models import User
+from app.chat.attachments.storage import faults
+from app.chat.attachments.storage.folder import FolderStorage
 from app.chat.models import Attachment
 from app.compliance.models import ExportRequest, State
 from app.compliance.scope import Scope
+from app.compliance.services import building
 from app.compliance.services.downloads import package_path
 from app.encryption.destruction import Reason, destroy_data_keys
 from tests.chat.attachments.files import bytes_of, send_files, uploaded
@@ -100,6 +104,47 @@ def test_a_file_that_the_storage_lost_makes_the_package_partial_and_ends_nothing
     with zipfile.ZipFile(package_path(asked)) as package:
         assert package.read(f"attachments/{kept}") == b"kept"
         assert f"attachments/{lost}" not in package.namelist(), "not half of it"
+
+
+def away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(*_: object) -> bytes:
+        with faults.asked():
+            raise faults.StorageFailed(faults.Reason.UNREACHABLE)
+
+    monkeypatch.setattr(FolderStorage, "get", get)
+
+
+def test_an_export_waits_for_a_storage_that_is_away_and_is_whole_afterwards(
+    ward: Ward, approved: Ask, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package without its files because of an hour's outage would be no evidence."""
+    send_files(alice, ward.ward, *[file_of(alice, ward, b"kept", "kept.txt")], body="One.")
+    asked = approved(Scope(conversations=(ward.ward.pk,)))
+    with monkeypatch.context() as outage:
+        away(outage)
+        assert not building.build_export(asked.pk)
+        assert ExportRequest.objects.get(pk=asked.pk).state == State.BUILDING
+        assert not building.build_export(asked.pk), "not at once again"
+    assert building.resume_exports() == 0
+    ExportRequest.objects.update(heartbeat=timezone.now() - building.LEASE)  # a minute later
+    outside.forget()
+    assert building.resume_exports() == 1
+    asked = built(asked)
+    assert (asked.state, problems(package_path(asked))) == (State.READY, [])
+    assert [row["status"] for row in rows(package_path(asked), "attachments.jsonl")] == ["ok"]
+
+
+def test_an_export_does_not_wait_for_ever(
+    ward: Ward, approved: Ask, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_files(alice, ward.ward, *[file_of(alice, ward, b"kept", "kept.txt")], body="One.")
+    asked = approved(Scope(conversations=(ward.ward.pk,)))
+    ExportRequest.objects.update(decided_at=timezone.now() - building.LONGEST_WAIT)
+    away(monkeypatch)
+    assert not building.build_export(asked.pk)
+    asked.refresh_from_db()
+    assert asked.state == State.FAILED
+    assert asked.failure.startswith("The storage of the files is not to be had now. Tell whoever")
 
 
 def test_an_erased_file_is_a_stated_reason(

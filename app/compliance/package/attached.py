@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from app.chat.attachments.content import PartMissing, open_attachment
-from app.chat.attachments.storage import StorageFailed
+from app.chat.attachments.storage import Reason, StorageFailed
 from app.chat.models import Attachment
 from app.compliance.package.files import Folder
 from app.encryption.fields import Fault, SealError, opened
@@ -13,8 +13,13 @@ NOT_SENT = "not sent"
 """Uploaded and carried by no message, now or ever: not part of what was said."""
 
 
-class KeysUnavailable(Exception):
-    """Nothing can be opened now, all of it could be later: no reason for a partial package."""
+class NotNow(Exception):
+    """Nothing can be had now, all of it could be later: no reason for a partial package. The
+    message is for officers."""
+
+
+KEYS = "The keys that open the messages are not to be had now."
+STORAGE = "The storage of the files is not to be had now."
 
 
 def attachments_of(bodies: list[dict[str, Any]]) -> dict[str, Attachment]:
@@ -57,6 +62,8 @@ def _why(error: Exception) -> str:
         return "missing"
     if isinstance(error, SealError):
         if error.code == Fault.KEY_UNAVAILABLE:
-            raise KeysUnavailable from error
+            raise NotNow(KEYS) from error
         return "erased" if error.erased else "unreadable"
+    if isinstance(error, StorageFailed) and error.reason == Reason.UNREACHABLE:
+        raise NotNow(STORAGE) from error
     return "missing" if isinstance(error, ValueError) else "unavailable"

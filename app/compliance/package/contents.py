@@ -16,7 +16,7 @@ from app.audit.leaves import timestamp
 from app.chat.models import Attachment, MessageVersion
 from app.compliance.models import ExportRequest
 from app.compliance.package import attached
-from app.compliance.package.attached import KeysUnavailable
+from app.compliance.package.attached import KEYS, NotNow
 from app.compliance.package.background import Background
 from app.compliance.package.files import Folder
 from app.compliance.package.items import Items
@@ -253,7 +253,7 @@ def _content(body: Body, version: MessageVersion | None) -> Body:
         found = opened(version, "body")
     except SealError as error:
         if error.code == Fault.KEY_UNAVAILABLE:
-            raise KeysUnavailable from error
+            raise NotNow(KEYS) from error
         return nothing | {"status": "erased" if error.erased else "unreadable"}
     except ValueError:  # the row lost its text
         return nothing | {"status": "missing"}

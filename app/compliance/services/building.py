@@ -28,7 +28,7 @@ from app.audit.services import record
 from app.compliance import verify
 from app.compliance.models import UNDER_WAY, ExportRequest, Stage, State
 from app.compliance.package import age, formats, journal
-from app.compliance.package.attached import KeysUnavailable
+from app.compliance.package.attached import NotNow
 from app.compliance.package.contents import GROWING, Contents
 from app.compliance.package.files import Folder, sha256_of, write_archive
 from app.compliance.package.journal import Journal
@@ -39,6 +39,7 @@ from app.compliance.services.requests import enqueue_build, target
 
 LEASE = timedelta(seconds=60)
 PATIENCE = 60.0  # seconds that we wait for the sealer
+LONGEST_WAIT = timedelta(hours=6)  # since the approval, for keys or a storage to come back
 KEPT = timedelta(days=7)
 SLICE = 60.0  # seconds of reading and formatting before others have their turn
 _BEAT = 1.0  # seconds between heartbeats
@@ -76,7 +77,10 @@ def build_export(export_id: UUID) -> bool:
         except SliceOver:
             _put_back(asked)
             return False
-        except (BuildFailed, KeysUnavailable, OSError) as failure:
+        except NotNow as missing:
+            _wait(asked, missing)
+            return False
+        except (BuildFailed, OSError) as failure:
             _fail(asked, _told(failure))
             return False
         except Exception as error:
@@ -150,13 +154,18 @@ def _put_back(asked: ExportRequest) -> None:
         enqueue_build(asked.pk)
 
 
+def _wait(asked: ExportRequest, missing: NotNow) -> None:
+    """Come back when the lease would be over: nothing is wrong with what was asked for."""
+    if asked.decided_at and timezone.now() - asked.decided_at > LONGEST_WAIT:
+        _fail(asked, f"{missing} Tell whoever operates Parley, then ask again.")
+        return
+    log.warning("export_waits", export=str(asked.pk), reason=str(missing))
+    mine = ExportRequest.objects.filter(pk=asked.pk, lease=asked.lease, state=State.BUILDING)
+    mine.update(lease=None, heartbeat=timezone.now())
+
+
 def _told(failure: Exception) -> str:
     """What officers read; never what people wrote."""
-    if isinstance(failure, KeysUnavailable):
-        return (
-            "The keys that open the messages are not to be had now. Tell whoever operates Parley,"
-            " then ask again."
-        )
     if isinstance(failure, OSError) and failure.errno in _FULL:
         return (
             "There is not enough room on the disk for the package; nothing of it was left there."
