@@ -19,7 +19,7 @@ import gevent
 from locust import User
 from locust.argument_parser import get_parser
 from locust.env import Environment
-from locust.runners import MasterRunner
+from locust.runners import STATE_MISSING, MasterRunner
 from locust.stats import stats_history
 from locust.web import WebUI
 from msgspec.structs import replace
@@ -29,7 +29,7 @@ from dev.privileges import dying_with_parent
 from dev.processes import ServerProcess
 from loadtests import ledger
 from loadtests.clock import now
-from loadtests.faults import LOSES_LEASES, OF_HOUSE, OF_USERS
+from loadtests.faults import GRANTED_SECONDS, LOSES_LEASES, OF_HOUSE, OF_USERS
 from loadtests.house import House
 from loadtests.locustfile import USERS
 from loadtests.orders import Order
@@ -201,7 +201,7 @@ class Conductor:
         pages = [ledger.decoded(path.read_bytes()) for path in self.folder.glob("*.ledger.json")]
         began = self.record.began.timestamp()
         outages = [
-            (began + fault.since, began + (fault.until or fault.since))
+            (began + fault.since, began + max(fault.until or 0.0, fault.since + GRANTED_SECONDS))
             for fault in self.record.faults
             if fault.name == LOSES_LEASES
         ]
@@ -321,7 +321,8 @@ class Conductor:
         for worker in self._workers:
             if (code := worker.exit_code()) is not None:
                 raise CutShort(f"{worker.name} ended with {code}:\n{worker.last_words()}")
-        if gone := len(self._numbers) - self._runner.worker_count:
+        here = {one.id for one in self._runner.clients.all if one.state != STATE_MISSING}
+        if gone := len(self._numbers.keys() - here):
             raise CutShort(f"{gone} of {len(self._numbers)} workers are gone, or do not answer")
         if self._broken:
             raise CutShort(self._broken)

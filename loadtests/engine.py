@@ -109,6 +109,12 @@ class Engine:
 
     # On the loop.
 
+    def attend(self, part: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Let a part of somebody's life run beside the rest; what it fails of is not overlooked."""
+        task = self._loop.create_task(part)
+        task.add_done_callback(self._ended)
+        return task
+
     async def turn(self, kind: str, after: float) -> float:
         """Wait for the next intended time after `after`, and return it."""
         while True:

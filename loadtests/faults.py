@@ -57,3 +57,6 @@ OF_USERS = {"sockets cut": "storm", "a reader slow": "slow"}
 """Done by the users themselves; the message that tells them."""
 LOSES_LEASES = "redis restarted"
 """After it whoever has a place in a room has it for another lease: docs/decisions/0016."""
+GRANTED_SECONDS = 5.0
+"""By then a sweep has granted them: Redis is back within two seconds, and sweeps are at most 2.5
+apart (`app.voice.reaper.SECONDS`)."""

@@ -140,6 +140,11 @@ class House:
             self.cluster.stop()
         self.redis.stop()
 
+    def keep_logs(self, folder: Path) -> None:
+        """Put what its processes said beside the record of a run: the rest ends with the house."""
+        for log in self.folder.glob("*.log"):
+            shutil.copy(log, folder)
+
     def seed(self, members: int, voices: int, officers: int) -> list[Account]:
         """Found an organization of so many, and return what they sign in with."""
         accounts = self.folder / "accounts.json"

@@ -75,6 +75,7 @@ def judge(summary: Summary, objectives: Objectives) -> Verdict:
         *_errors(summary, objectives),
         *_memory(summary, objectives),
         *_knee(summary, objectives),
+        *_sound(summary, objectives),
     ]
     missing = _missing(summary, objectives)
     missed = [_sentence(check) for check in kept if not check.met]
@@ -119,6 +120,10 @@ def _ledger(summary: Summary) -> list[Check]:
         "Messages reordered": ledger.reordered,
         "Ghosts": ledger.ghosts,
     }
+    if ledger.pairs or ledger.apart:
+        counted["Pairs in a voice room that were never connected"] = ledger.apart
+    if ledger.ways:
+        counted["Participants who heard nothing of another"] = ledger.deaf
     return [_check(name, count, 0, "") for name, count in counted.items()]
 
 
@@ -241,6 +246,25 @@ def _knee(summary: Summary, objectives: Objectives) -> list[Check]:
             met=rate is not None and rate >= limit,
             bound="at least",
             remark="" if rate is not None else "No rate was held each time that it was tried.",
+        )
+    ]
+
+
+def _sound(summary: Summary, objectives: Objectives) -> list[Check]:
+    """Packets of sound may be lost; too many of them are heard, or rather not."""
+    ledger = summary.ledger
+    if ledger is None or not ledger.frames_heard:
+        return []
+    share = ledger.frames_heard / (ledger.frames_heard + ledger.frames_missed)
+    limit = objectives.sound_share
+    return [
+        Check(
+            name="Sound heard, between the first and the last frame,",
+            limit=100 * limit,
+            measured=round(100 * share, 2),
+            unit="%",
+            bound="at least",
+            met=share >= limit,
         )
     ]
 

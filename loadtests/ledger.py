@@ -6,16 +6,20 @@ A sender numbers what it writes into a conversation, from 1, one after the other
 one listener in one conversation, without interruption, from a position on. It has to hear each
 acknowledged number whose offset is after that position, once, in order; up to its own last
 position if it stopped listening. What was never acknowledged may be heard or not. What nobody
-wrote, or somebody in a room who has been gone for longer than `GHOST_SECONDS`, is a ghost.
+wrote, or somebody in a room who has been gone for longer than `GHOST_SECONDS`, is a ghost. Two who
+were in a room together for longer than `APART_SECONDS` have to be connected; with media each has
+to hear the other.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct, field
 
 GHOST_SECONDS = 25.0
+APART_SECONDS = 25.0
+DEAF_SECONDS = 5.0
 EXAMPLES = 10
 
 
@@ -77,12 +81,39 @@ class Stay(Struct):
     where: str = ""
 
 
+class Apart(Struct):
+    """Two participants of whom the first wanted to be connected `since`; `until` one of them
+    gave up, None if nobody did."""
+
+    me: str
+    peer: str
+    where: str
+    since: float
+    until: float | None = None
+
+
+class Way(Struct):
+    """Sound of one participant to another: `sent` by the one, `heard` by the other, in frames;
+    `missed` are those between the first and the last one heard. Each end knows its part."""
+
+    sender: str
+    receiver: str
+    since: float | None = None
+    sent: int = 0
+    heard: int = 0
+    missed: int = 0
+
+
 class Page(Struct):
     """What one worker knows: put into JSON, it goes to where all are put together."""
 
     said: dict[str, dict[str, Said]] = field(default_factory=dict)
     ears: list[Ear] = field(default_factory=list)
     stays: dict[str, Stay] = field(default_factory=dict)
+    pairs: int = 0  # that were connected
+    apart: dict[str, Apart] = field(default_factory=dict)  # those that are not
+    ways: dict[str, Way] = field(default_factory=dict)
+    written: float | None = None
 
 
 class Ledger:
@@ -118,7 +149,29 @@ class Ledger:
         stay.first = min(stay.first or at, at)
         stay.seen, stay.where = max(stay.seen or at, at), stay.where or room
 
-    def encoded(self) -> bytes:
+    def wanted(self, me: str, peer: str, room: str, at: float) -> None:
+        """`me` begins to connect to `peer`."""
+        self.page.apart[f"{me} {peer}"] = Apart(me, peer, room, at)
+
+    def connected(self, me: str, peer: str) -> None:
+        if self.page.apart.pop(f"{me} {peer}", None):
+            self.page.pairs += 1
+
+    def parted(self, me: str, peer: str, at: float) -> None:
+        """One of them is gone, for the other at least."""
+        pair = self.page.apart.get(f"{me} {peer}")
+        if pair and at - pair.since > APART_SECONDS:
+            pair.until = at
+        elif pair:
+            del self.page.apart[f"{me} {peer}"]
+
+    def way(self, sender: str, receiver: str) -> Way:
+        """What is counted as it is sent or heard."""
+        key = f"{sender} {receiver}"
+        return self.page.ways.setdefault(key, Way(sender, receiver))
+
+    def encoded(self, at: float) -> bytes:
+        self.page.written = at
         return msgspec.json.encode(self.page)
 
 
@@ -131,11 +184,13 @@ class Verdict(Struct):
     doubled: int = 0
     reordered: int = 0
     ghosts: int = 0
+    pairs: int = 0
+    apart: int = 0
+    ways: int = 0
+    deaf: int = 0
+    frames_heard: int = 0
+    frames_missed: int = 0
     examples: list[str] = field(default_factory=list)
-
-    @property
-    def wrong(self) -> int:
-        return self.lost + self.doubled + self.reordered + self.ghosts
 
     def note(self, sentence: str) -> None:
         if len(self.examples) < EXAMPLES:
@@ -154,7 +209,10 @@ def judge(pages: Sequence[Page], outages: Sequence[tuple[float, float]] = ()) ->
     for page in pages:
         for ear in page.ears:
             _judge_ear(ear, said.get(ear.conversation, {}), verdict)
-    _judge_rooms(pages, outages, verdict)
+    stays = _stays(pages)
+    _judge_stays(stays, outages, verdict)
+    _judge_pairs(pages, stays, verdict)
+    _judge_ways(pages, stays, verdict)
     return verdict
 
 
@@ -212,9 +270,8 @@ def _due(ear: Ear, number: int, offsets: list[int]) -> bool:
     return any(0 < later <= ear.until for later in offsets[number - 1 :])
 
 
-def _judge_rooms(
-    pages: Sequence[Page], outages: Sequence[tuple[float, float]], verdict: Verdict
-) -> None:
+def _stays(pages: Sequence[Page]) -> dict[str, Stay]:
+    """Where somebody was, and who saw them, may be on several pages."""
     stays: dict[str, Stay] = {}
     for page in pages:
         for pid, stay in page.stays.items():
@@ -224,6 +281,12 @@ def _judge_rooms(
             known.first = min(filter(None, (known.first, stay.first)), default=None)
             known.seen = max(filter(None, (known.seen, stay.seen)), default=None)
             known.where = known.where or stay.where
+    return stays
+
+
+def _judge_stays(
+    stays: Mapping[str, Stay], outages: Sequence[tuple[float, float]], verdict: Verdict
+) -> None:
     for pid, stay in stays.items():
         # Whose joining was cut off before it was answered is not known here, and soon not there.
         gone = stay.gone if stay.came else stay.first
@@ -234,3 +297,53 @@ def _judge_rooms(
             verdict.ghosts += 1
             what = "it had gone" if stay.came else "it appeared, and nobody joined as that"
             verdict.note(f"{pid} was seen in {stay.where} {stay.seen - gone:.0f} s after {what}")
+
+
+def _judge_pairs(pages: Sequence[Page], stays: Mapping[str, Stay], verdict: Verdict) -> None:
+    """Whoever was gone before could not be reached; that they are still seen is another matter."""
+    for page in pages:
+        verdict.pairs += page.pairs
+        for pair in page.apart.values():
+            ends = pair.until or page.written or pair.since
+            together = _together_until(ends, (pair.me, pair.peer), stays) - pair.since
+            if together > APART_SECONDS:
+                verdict.apart += 1
+                verdict.note(
+                    f"{pair.me} and {pair.peer} were in {pair.where} together for {together:.0f} s"
+                    " and not connected"
+                )
+
+
+def _judge_ways(pages: Sequence[Page], stays: Mapping[str, Stay], verdict: Verdict) -> None:
+    ways: dict[str, Way] = {}
+    for page in pages:
+        for key, way in page.ways.items():
+            known = ways.setdefault(key, Way(way.sender, way.receiver))
+            known.since = known.since or way.since
+            known.sent += way.sent
+            known.heard += way.heard
+            known.missed += way.missed
+    written = max((page.written or 0.0 for page in pages), default=0.0)
+    for way in ways.values():
+        if way.since is None:
+            continue
+        verdict.ways += 1
+        verdict.frames_heard += way.heard
+        verdict.frames_missed += way.missed
+        together = _together_until(written, (way.sender, way.receiver), stays) - way.since
+        if not way.heard and together > DEAF_SECONDS:
+            verdict.deaf += 1
+            verdict.note(
+                f"{way.receiver} heard nothing of {way.sender} in {together:.0f} s, who sent"
+                f" {way.sent} frames"
+            )
+
+
+def _together_until(end: float, pair: Iterable[str], stays: Mapping[str, Stay]) -> float:
+    """Until when both were there. Who never came, as far as is known, was not."""
+    for pid in pair:
+        stay = stays.get(pid)
+        if stay is None or stay.came is None:
+            return 0.0
+        end = min(end, stay.gone or end)
+    return end

@@ -75,8 +75,12 @@ class Stage:
         self.log.close()
         return {"failure": self.engine.failure, "pieces": self._outbox.pieces()}
 
+    def leave(self) -> None:
+        """Nothing of this worker stays behind on its machine."""
+        self._folder.cleanup()
+
     async def _page(self) -> bytes:
-        return self.engine.ledger.encoded()
+        return self.engine.ledger.encoded(clock.now())
 
 
 class Handle(User):
@@ -194,7 +198,12 @@ def obey(environment: Environment, **_: Any) -> None:
     def on_finish(**_: Any) -> None:
         runner.send_message("finished", Handle.stage.finish())
 
+    def on_quitting(**_: Any) -> None:
+        if hasattr(Handle, "stage"):
+            Handle.stage.leave()
+
     environment.events.report_to_master.add_listener(on_report)  # type: ignore[no-untyped-call]
+    environment.events.quitting.add_listener(on_quitting)  # type: ignore[no-untyped-call]
     runner.register_message("order", on_order)
     runner.register_message("clock", on_clock)
     runner.register_message("pace", on_pace)

@@ -42,6 +42,7 @@ class Objectives(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lag_p99_ms: Milliseconds = 50.0
     memory_mib_per_hour: Positive | None = None
     knee: Positive | None = None
+    sound_share: Share = 0.0
     latency_ms: dict[str, Latency] = {}
     required: frozenset[str] = frozenset()
 

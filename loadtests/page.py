@@ -8,6 +8,7 @@ from pathlib import Path
 from loadtests.charts import TimeAxis, clock, number, over_time, throughput
 from loadtests.comparison import Comparison
 from loadtests.judge import OWN, Check, Outcome, Verdict
+from loadtests.record import Ledger
 from loadtests.summary import Lines, Operation, PhaseFigures, ProcessFigures, Summary
 
 STYLE = Path(__file__).with_name("page.css")
@@ -379,8 +380,25 @@ def _ledger(summary: Summary) -> str:
         "The ledger",
         "<p>Each message carried its sender, number and time; each listener counted what came.</p>",
         html_table("The ledger", names, [counts]),
+        *(f"<p>{escape(one)}</p>" for one in _voice_rooms(ledger)),
         _list(ledger.examples) if ledger.examples else "",
     )
+
+
+def _voice_rooms(ledger: Ledger) -> list[str]:
+    """What became of pairs and of sound, where there were any."""
+    told = []
+    if pairs := ledger.pairs + ledger.apart:
+        told.append(f"In voice rooms {ledger.pairs:,} of {pairs:,} pairs were connected.")
+    if ledger.ways:
+        frames = ledger.frames_heard + ledger.frames_missed
+        share = 100 * ledger.frames_heard / frames if frames else 0.0
+        told.append(
+            f"Sound was sent from one to another {ledger.ways:,} times, and heard in"
+            f" {ledger.ways - ledger.deaf:,} of them: {ledger.frames_heard:,} frames of 20 ms,"
+            f" {share:.2f} % of those between the first and the last one."
+        )
+    return told
 
 
 def _generator(summary: Summary) -> str:

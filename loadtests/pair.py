@@ -29,13 +29,13 @@ from app.realtime.protocol import (
     VoiceSignalled,
 )
 from loadtests.clock import now
+from loadtests.ledger import Ledger
 from loadtests.payload import Payload
 
 if TYPE_CHECKING:
     from loadtests.voice import Voice
 
 OVERDUE_SECONDS = 5.0
-NEVER_SECONDS = 25.0  # by then whoever had crashed is out of the room
 CANDIDATES = 4
 _SESSION = re.compile(r"^s=(.*)$", re.MULTILINE)
 
@@ -61,7 +61,9 @@ class Kit(Protocol):
 
     fingerprint: str
 
-    def media(self, place: Place) -> Media: ...
+    def media(self, place: Place, peer: str, ledger: Ledger) -> Media:
+        """The end of a connection to a peer. What is sent or heard is counted in the ledger."""
+        ...
 
 
 class Silence:
@@ -69,7 +71,7 @@ class Silence:
 
     fingerprint = ":".join(["AB"] * 32)
 
-    def media(self, place: Place) -> Media:
+    def media(self, place: Place, peer: str, ledger: Ledger) -> Media:
         return _Silent(self.fingerprint)
 
 
@@ -105,20 +107,23 @@ class _Silent:
 class Pair:
     """The connection to one peer. What is to be done is done in its order."""
 
-    def __init__(self, voice: "Voice", peer: Participant, media: Media) -> None:
-        self.voice, self.peer, self.media = voice, peer, media
-        me = voice.place
+    def __init__(self, voice: "Voice", peer: Participant, kit: Kit) -> None:
+        self.voice, self.peer = voice, peer
+        me, ledger = voice.place, voice.engine.ledger
+        self.media = kit.media(me, peer.pid, ledger)
         self.negotiation = Negotiation(Seat(me.pid, me.gen), Seat(peer.pid, peer.gen))
         self._stream = f"signals:{peer.pid}"
-        self._ear = voice.engine.ledger.listen(me.pid, f"signals:{me.pid}", 0)
+        self._ear = ledger.listen(me.pid, f"signals:{me.pid}", 0)
         self._local = Description("rollback")
         self._wanted: float | None = None  # since when a connection is wanted
         self._due: asyncio.Queue[Sequence[Action]] = asyncio.Queue()
-        self._worker = asyncio.create_task(self._work())
+        self._worker = voice.engine.attend(self._work())
 
     def offer(self, since: float) -> None:
         """Connect; it counts from `since`."""
         self._wanted = since
+        place = self.voice.place
+        self.voice.engine.ledger.wanted(place.pid, self.peer.pid, place.conversation, now())
         self.voice.engine.log.intended("voice.connect")
         self.do(self.negotiation.needed())
 
@@ -136,15 +141,16 @@ class Pair:
     async def close(self) -> None:
         self._worker.cancel()
         await asyncio.gather(self._worker, return_exceptions=True)
+        self.voice.engine.ledger.parted(self.negotiation.me.pid, self.peer.pid, now())
         await self.media.close()
-        if self._wanted is not None and now() - self._wanted > NEVER_SECONDS:
-            self.voice.engine.log.begun("voice.connect")
-            self.voice.engine.log.failed("voice.connect", "never")
 
     async def _work(self) -> None:
         while True:
             try:
-                actions = await asyncio.wait_for(self._due.get(), OVERDUE_SECONDS)
+                # Not `wait_for`, which forgets (until Python 3.12) that it was cancelled when
+                # there is something at that moment: whoever closes the pair would wait for ever.
+                async with asyncio.timeout(OVERDUE_SECONDS):
+                    actions = await self._due.get()
             except TimeoutError:
                 actions = self.negotiation.overdue()
             for action in actions:
@@ -175,6 +181,7 @@ class Pair:
         if self._wanted is not None:
             with self.voice.engine.timed("voice.connect", self._wanted):
                 self._wanted = None
+            self.voice.engine.ledger.connected(self.negotiation.me.pid, self.peer.pid)
 
     async def _tell(self, neg: str) -> None:
         """The description, and then candidates one by one, as a browser trickles them."""

@@ -81,7 +81,9 @@ class Trial(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Ledger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What became of every payload. `examples`: some lines about those that went wrong."""
+    """What became of every payload. `pairs` of participants were connected, `apart` were not;
+    on `ways` sound was sent, of which `deaf` ones had nobody hear any, and of the others heard
+    and missed are frames of 20 ms. `examples`: some lines about what went wrong."""
 
     acknowledged: int
     received: int
@@ -89,11 +91,18 @@ class Ledger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     doubled: int = 0
     reordered: int = 0
     ghosts: int = 0
+    pairs: int = 0
+    apart: int = 0
+    ways: int = 0
+    deaf: int = 0
+    frames_heard: int = 0
+    frames_missed: int = 0
     examples: list[str] = []
 
     @property
     def wrong(self) -> int:
-        return self.lost + self.doubled + self.reordered + self.ghosts
+        told = self.lost + self.doubled + self.reordered + self.ghosts
+        return told + self.apart + self.deaf
 
 
 class Run(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -98,6 +98,8 @@ def run_on(
     finally:
         interruption.playing = False
         sampler.close()
+        if scene.house:
+            scene.house.keep_logs(folder)
         conductor.write(ended=datetime.now(UTC))
     return folder
 

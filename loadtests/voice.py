@@ -6,9 +6,9 @@ found: somebody who is still there 25 s after going, or as whom nobody came.
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
-from app.realtime.client import Client, Place, Roster
+from app.realtime.client import Client, ConnectionLost, Place, Refused, Roster
 from app.realtime.protocol import (
     Participant,
     VoiceJoined,
@@ -93,9 +93,10 @@ class Voice(Actor):
             self.place = await self._client.join(self._room, self._device, self._kit.fingerprint)
             self.engine.ledger.came(self.place.pid, self._room, now())
             self._watch = [
-                asyncio.create_task(self._listen(since)),
-                asyncio.create_task(self._look()),
+                self.engine.attend(self._listen(since)),
+                self.engine.attend(self._look()),
             ]
+            self.engine.log.begun("voice.stay")
 
     async def _end(self) -> None:
         for task in self._watch:
@@ -137,6 +138,14 @@ class Voice(Actor):
                     pair.do(pair.negotiation.renewed(peer=gen))
                 case VoiceSignalled(sender=sender) if sender in self._pairs:
                     self._pairs[sender].hear(event)
+        if self.place.reason != "left":
+            await self._put_out()
+
+    async def _put_out(self) -> None:
+        """The server has ended the stay: the lease ran out, or was not renewed in time."""
+        self.engine.log.failed("voice.stay", self.place.reason or "ended")
+        self.engine.ledger.gone(self.place.pid, now())
+        await self._keep_only([])
 
     async def _meet(self, everybody: Iterable[Participant], since: float) -> None:
         """Offer to those whom we find; tell those whom we know in which generation we are."""
@@ -152,19 +161,27 @@ class Voice(Actor):
     def _pair(self, participant: Participant) -> Pair | None:
         if participant.pid in {self.place.pid, *self._pairs}:
             return None
-        self._pairs[participant.pid] = Pair(self, participant, self._kit.media(self.place))
+        self._pairs[participant.pid] = Pair(self, participant, self._kit)
         return self._pairs[participant.pid]
 
     async def _keep_only(self, pids: Iterable[str]) -> None:
-        gone = [self._pairs.pop(pid) for pid in set(self._pairs) - set(pids)]
-        for pair in gone:
-            await pair.close()
+        for pid in set(self._pairs) - set(pids):
+            await self._pairs.pop(pid).close()
 
     async def _look(self) -> None:
-        """Note who is there as long as we are connected and there ourselves."""
+        """Note who is there as long as we are there ourselves, and hear of who comes and goes.
+
+        What the server had sent before its pong is here by then, however late we are.
+        """
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if self._client.link and self.place.reason is None:
-                for pid in self.place.participants:
-                    if pid != self.place.pid:
-                        self.engine.ledger.seen(pid, self._room, now())
+            at = now()
+            with suppress(ConnectionLost, Refused):
+                await self._client.request("ping")
+                self._note_everybody(at)
+
+    def _note_everybody(self, at: float) -> None:
+        if self.place.is_current:
+            for pid in self.place.participants:
+                if pid != self.place.pid:
+                    self.engine.ledger.seen(pid, self._room, at)

@@ -25,9 +25,9 @@ def test_a_run_that_kept_everything_passes(tmp_path: Path) -> None:
     assert verdict.sentences == [f"All {len(verdict.checks)} objectives were kept."]
 
 
-@pytest.mark.parametrize("wrong", ["lost", "doubled", "reordered", "ghosts"])
+@pytest.mark.parametrize("wrong", ["lost", "doubled", "reordered", "ghosts", "apart", "deaf"])
 def test_one_wrong_message_is_incorrect(tmp_path: Path, wrong: str) -> None:
-    ledger = msgspec.structs.replace(GOOD, **{wrong: 1})
+    ledger = msgspec.structs.replace(GOOD, pairs=9, ways=18, **{wrong: 1})
     verdict = judged(tmp_path, ledger=ledger)
     assert verdict.code == 2
     assert "1; at most 0" in verdict.sentences[0]
@@ -117,6 +117,17 @@ def test_beyond_the_knee_the_load_need_not_be_there(tmp_path: Path) -> None:
     assert judge(summarize(read(tmp_path)), LENIENT).code == 0
     counts.write_bytes(whole.replace(b'"intended":60,', b'"intended":20,'))
     assert judge(summarize(read(tmp_path)), LENIENT).code == 3
+
+
+@pytest.mark.parametrize(("missed", "code"), [(0, 0), (99, 0), (101, 1)])
+def test_sound_may_miss_so_many_frames(tmp_path: Path, missed: int, code: int) -> None:
+    ledger = msgspec.structs.replace(
+        GOOD, ways=2, frames_heard=10_000 - missed, frames_missed=missed
+    )
+    objectives = Objectives(error_share=1, lag_p99_ms=1e6, sound_share=0.99)
+    verdict = judged(tmp_path, objectives, ledger=ledger)
+    assert verdict.code == code
+    assert any(check.name.startswith("Sound") for check in verdict.checks)
 
 
 def test_an_operation_that_a_profile_names_has_to_occur(tmp_path: Path) -> None:

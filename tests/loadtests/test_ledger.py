@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from loadtests.ledger import GHOST_SECONDS, Ledger, Verdict, decoded, judge
+from loadtests.ledger import APART_SECONDS, GHOST_SECONDS, Ledger, Verdict, decoded, judge
 
 ROOM = "conversation-1"
 
@@ -28,7 +28,7 @@ class Talk:
             self.ear.hear(sender, number)
 
     def verdict(self) -> Verdict:
-        return judge([decoded(self.ledger.encoded())])
+        return judge([decoded(self.ledger.encoded(1000.0))])
 
 
 def counts(verdict: Verdict) -> tuple[int, int, int, int]:
@@ -67,7 +67,7 @@ def test_a_planted_loss_double_swap_or_ghost_is_found(
     talk.heard(*heard)
     verdict = talk.verdict()
     assert counts(verdict) == found
-    assert len(verdict.examples) == verdict.wrong
+    assert len(verdict.examples) == sum(found)
 
 
 def test_what_nobody_in_the_run_ever_wrote_is_a_ghost() -> None:
@@ -151,6 +151,70 @@ def test_somebody_in_a_room_as_whom_nobody_came_is_a_ghost() -> None:
     assert counts(judge([here.page])) == (0, 0, 0, 1)
     there.came("pid-1", ROOM, 99.0)
     assert counts(judge([here.page, there.page])) == (0, 0, 0, 0)
+
+
+def together(*, came: float = 100.0, gone: float | None = None) -> Ledger:
+    """Two in a room, of whom one wants to be connected to the other since 110."""
+    ledger = Ledger()
+    ledger.came("pid-1", ROOM, 100.0)
+    ledger.came("pid-2", ROOM, came)
+    if gone:
+        ledger.gone("pid-2", gone)
+    ledger.wanted("pid-1", "pid-2", ROOM, 110.0)
+    return ledger
+
+
+def apart(*ledgers: Ledger, at: float) -> tuple[int, int]:
+    verdict = judge([decoded(one.encoded(at)) for one in ledgers])
+    assert len(verdict.examples) == verdict.apart
+    return verdict.pairs, verdict.apart
+
+
+def test_two_who_were_together_and_never_connected_are_found() -> None:
+    ledger = together()
+    assert apart(ledger, at=110.0 + APART_SECONDS - 1) == (0, 0)
+    assert apart(ledger, at=110.0 + APART_SECONDS + 1) == (0, 1)
+    ledger.connected("pid-1", "pid-2")
+    assert apart(ledger, at=200.0) == (1, 0)
+
+
+@pytest.mark.parametrize(("until", "found"), [(134.0, 0), (136.0, 1)])
+def test_a_pair_is_judged_by_when_one_gave_the_other_up(until: float, found: int) -> None:
+    ledger = together()
+    ledger.parted("pid-1", "pid-2", until)
+    assert apart(ledger, at=900.0) == (0, found)
+
+
+def test_whoever_was_gone_by_then_could_not_be_reached() -> None:
+    here, there = together(), Ledger()
+    here.parted("pid-1", "pid-2", 140.0)
+    there.came("pid-2", ROOM, 90.0)
+    there.gone("pid-2", 112.0)  # it crashed, and its place was there for as long as its lease
+    assert apart(here, there, at=200.0) == (0, 0)
+    assert apart(here, at=200.0) == (0, 1)
+
+
+def sounding(*, sent: int, heard: int, missed: int = 0, gone: float | None = None) -> Verdict:
+    """Of two workers, at one of which is who speaks, at the other who listens."""
+    here, there = together(gone=gone), Ledger()
+    out, in_ = here.way("pid-1", "pid-2"), there.way("pid-1", "pid-2")
+    out.since, out.sent = 115.0, sent
+    in_.heard, in_.missed = heard, missed
+    here.connected("pid-1", "pid-2")
+    return judge([decoded(one.encoded(130.0)) for one in (here, there)])
+
+
+def test_sound_is_counted_at_both_ends() -> None:
+    found = sounding(sent=700, heard=690, missed=2)
+    assert (found.ways, found.deaf) == (1, 0)
+    assert (found.frames_heard, found.frames_missed) == (690, 2)
+
+
+def test_who_hears_nothing_of_somebody_who_speaks_is_deaf() -> None:
+    found = sounding(sent=700, heard=0)
+    assert (found.ways, found.deaf) == (1, 1)
+    assert found.examples == ["pid-2 heard nothing of pid-1 in 15 s, who sent 700 frames"]
+    assert sounding(sent=700, heard=0, gone=118.0).deaf == 0, "it had crashed"
 
 
 def test_many_random_faults_are_counted_one_by_one() -> None:

@@ -18,7 +18,7 @@ from app.accounts.models import User
 from dev.ports import LOOPBACK, free_port
 from dev.processes import PROJECT
 from loadtests.ledger import decoded
-from loadtests.people import Account, write_accounts
+from loadtests.people import Account, Kind, write_accounts
 from loadtests.record import Run
 from tests.cast import PASSWORD, join
 from tests.chat.talk import room
@@ -104,8 +104,35 @@ def test_smoke_starts_all_that_it_needs_and_passes(tmp_path: Path) -> None:
     assert ledger
     assert ledger.acknowledged > 0
     assert ledger.received > ledger.acknowledged
+    assert ledger.pairs >= 1
     assert ledger.wrong == 0
     assert not launched.record.cut_short
+
+
+def test_two_in_a_voice_room_hear_each_other(
+    tmp_path: Path, server: WebServer, alice: User, bob: User, mallory: User
+) -> None:
+    talk = str(room(alice, bob, mallory).pk)
+    kinds: list[tuple[User, Kind]] = [(alice, "voice"), (bob, "voice"), (mallory, "member")]
+    file = tmp_path / "accounts.json"
+    write_accounts(
+        file,
+        [
+            Account(name=f"a{at}", kind=kind, email=one.email, password=PASSWORD, rooms=[talk])
+            for at, (one, kind) in enumerate(kinds)
+        ],
+    )
+    more = {"MEMBERS": "1", "VOICES": "2", "MEDIA": "aiortc", "TARGET": server.base_url}
+    launched = Launched(tmp_path, ACCOUNTS=str(file), **more)
+    code, said = launched.ended()
+    assert code == 0, said
+    ledger = launched.record.ledger
+    assert ledger
+    assert ledger.pairs >= 1
+    assert ledger.ways >= 2
+    assert ledger.frames_heard >= 100  # two seconds of one
+    assert ledger.wrong == 0
+    assert "Sound was sent from one to another" in (launched.folder / "report.html").read_text()
 
 
 def test_a_dropped_message_is_found(tmp_path: Path, server: WebServer, accounts: Path) -> None:

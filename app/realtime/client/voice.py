@@ -19,7 +19,14 @@ from msgspec.structs import replace
 from app.realtime.client.errors import ConnectionLost, Refused
 from app.realtime.client.identity import Device, encoded
 from app.realtime.client.link import Link
-from app.realtime.client.streams import Happening, Placed, Position, Stream, Streams
+from app.realtime.client.streams import (
+    Happening,
+    Phase,
+    Placed,
+    Position,
+    Stream,
+    Streams,
+)
 from app.realtime.protocol import (
     Code,
     Durable,
@@ -108,6 +115,17 @@ class Place(AsyncIterator[VoiceEvent | Roster]):
         self._stream = _RoomStream(self, f"voice:{conversation}", streams)
         self._resuming = asyncio.Lock()
         self._going = False
+
+    @property
+    def is_current(self) -> bool:
+        """Whether `participants` is the room of now. Between a loss and the resumption it is that
+        of before, and where an event is missing, that of until then."""
+        return (
+            self.reason is None
+            and self._link is not None
+            and self._link is self._client.link
+            and self._stream.phase is Phase.LIVE
+        )
 
     async def join(self, *, muted: bool) -> None:
         """Take the place; asked again after a loss, it is the same place."""
