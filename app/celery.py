@@ -47,7 +47,19 @@ def _refuse_while_closed(**_: Any) -> None:
         raise SystemExit(closed.message) from closed
 
 
+def _require_connections(**_: Any) -> None:
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+
+    from app import connections  # noqa: PLC0415
+
+    try:
+        connections.require("worker")
+    except ImproperlyConfigured as problem:
+        raise SystemExit(str(problem)) from problem
+
+
 worker_init.connect(_refuse_while_closed, weak=False)
+worker_init.connect(_require_connections, weak=False)
 # The one for the main process, the other for its children: which of them works is the pool's.
 worker_init.connect(_follow, weak=False)
 worker_process_init.connect(_follow, weak=False)

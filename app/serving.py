@@ -5,7 +5,7 @@ import gc
 from django.conf import settings
 from django.urls import get_resolver
 
-from app import metrics
+from app import connections, metrics
 from app.encryption import forgetting
 
 
@@ -14,7 +14,9 @@ def begin(role: str) -> None:
 
     Everything there is by now stays until the end. Python need not look through it at each full
     collection, which would hold up all requests for 50 ms and more (docs/performance.md).
+    Raises ImproperlyConfigured where more connections may be needed than are declared.
     """
+    connections.require(role)
     forgetting.follow()
     metrics.serve(role, settings.METRICS_LISTEN, release=settings.RELEASE)
     _ = get_resolver().url_patterns

@@ -51,7 +51,7 @@ def _processes(environment: Mapping[str, str]) -> dict[str, list[str]]:
 def _gunicorn(environment: Mapping[str, str], worker: str, module: str, *options: str) -> list[str]:
     return [
         sys.executable, "-m", "gunicorn", f"{module}:application",
-        "--worker-class", worker, *options,
+        "--workers", "1", "--worker-class", worker, *options,
         "--bind", f"{environment.get('BIND') or '0.0.0.0'}:{environment.get('PORT') or 8080}",  # noqa: S104
         "--graceful-timeout", str(GRACE_SECONDS), "--log-level", "warning",
         "--no-control-socket", "--worker-tmp-dir", "/dev/shm",  # noqa: S108 - it is memory
@@ -69,6 +69,8 @@ def main() -> None:
     except ValueError as problem:
         sys.exit(str(problem))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.prod")
+    # What PostgreSQL calls its connections (pg_stat_activity).
+    os.environ.setdefault("PGAPPNAME", f"parley-{sys.argv[1] if len(sys.argv) > 1 else 'web'}")
     os.execv(words[0], words)  # noqa: S606 - no shell is meant
 
 

@@ -51,6 +51,37 @@ settings="PROJECT REGION ZONE DOMAIN TURN_DOMAIN CHECKPOINT_ORIGIN IMAGE WEB_MIN
 GATEWAY_MIN GATEWAY_MAX WORKERS SQL_TIER SQL_CONNECTIONS REDIS_GB FILES_BUCKET ANCHOR_BUCKET
 ANCHOR_KEEP_DAYS"
 
+# Connections to PostgreSQL that one instance may have: each process holds itself to what is
+# declared here, by app/connections.py, or does not start.
+WEB_CONNECTIONS=23 GATEWAY_CONNECTIONS=24 WORKER_CONNECTIONS=7
+# Sealers (two, and two more while they are replaced), schedulers, three jobs, and what PostgreSQL
+# and Google keep for themselves.
+OTHER_CONNECTIONS=28
+
+connections() { # all there can be: while a version comes, beside the most instances, its first
+    echo $(((WEB_MAX + WEB_MIN) * WEB_CONNECTIONS + (GATEWAY_MAX + GATEWAY_MIN) * GATEWAY_CONNECTIONS +
+        2 * WORKERS * WORKER_CONNECTIONS + OTHER_CONNECTIONS))
+}
+
+tier_connections() { # what Google gives a machine of that memory: cloud.google.com/sql/docs/postgres/flags
+    local mb=${SQL_TIER##*-} least most=25
+    [[ $SQL_TIER =~ ^db-custom-[0-9]+-[0-9]+$ ]] || { echo 262143; return; } # not told by its name
+    for least in 1700:50 3840:100 6144:200 7680:400 15360:500 30720:600 61440:800 122880:1000; do
+        [ "$mb" -lt "${least%:*}" ] || most=${least#*:}
+    done
+    echo "$most"
+}
+
+fits() { # a line for each number of connections that there is no room for
+    local needed takes
+    needed=$(connections) takes=$(tier_connections)
+    [ "$needed" -le "$SQL_CONNECTIONS" ] ||
+        echo "  - SQL_CONNECTIONS is $SQL_CONNECTIONS, and there can be $needed: fewer instances" \
+            "(WEB_MAX, GATEWAY_MAX, WORKERS), or a larger SQL_TIER with more connections"
+    [ "$SQL_CONNECTIONS" -le "$takes" ] ||
+        echo "  - SQL_CONNECTIONS is $SQL_CONNECTIONS, and $SQL_TIER takes $takes: a larger one, or fewer"
+}
+
 configure() {
     [ -f "$config" ] || die "$config is missing: copy config.env.example and fill it in."
     local line name value problems=""
@@ -75,7 +106,8 @@ configure() {
                     problems="$problems"$'\n'"  - $name is missing, or has other signs than a name" ;;
         esac
     done
-    [ -z "$problems" ] || die "$config cannot be used:$problems"
+    [ -n "$problems" ] || problems=$(fits)
+    [ -z "$problems" ] || die "$config cannot be used:"$'\n'"${problems#$'\n'}"
     local digest=${IMAGE##*:}
     # A revision's name is used once.
     RELEASE=${RELEASE:-${digest:0:8}-$(date -u +%m%d%H%M%S)}

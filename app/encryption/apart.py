@@ -6,6 +6,7 @@ connection of their own, whatever becomes of the transaction that needed them.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -18,7 +19,11 @@ from app.errors import Unavailable
 # The caller may hold locks (a stream's row), and PostgreSQL cannot see that its connection
 # waits for ours: a deadlock between the two would never be found. Work done here therefore
 # takes locks on rows of this app only, which no caller keeps; the timeout is the second line.
-LOCK_TIMEOUT = "5s"
+LOCK_SECONDS = 5.0
+AT_ONCE = 2
+"""Such connections of a process at a time: a thread more waits, as long as for a lock."""
+
+BUSY = "The key store is busy: try again in a moment."
 
 Result = TypeVar("Result")
 
@@ -26,6 +31,7 @@ Result = TypeVar("Result")
 _idle: list[BaseDatabaseWrapper] = []
 # A child must not write to its parent's socket; psycopg2 closes only what its process opened.
 os.register_at_fork(after_in_child=_idle.clear)
+_turns = threading.BoundedSemaphore(AT_ONCE)
 
 
 def apart(work: Callable[[], Result]) -> Result:
@@ -33,13 +39,18 @@ def apart(work: Callable[[], Result]) -> Result:
 
     Raises `Unavailable` when the database is away, or a lock is not given in time.
     """
+    if not _turns.acquire(timeout=LOCK_SECONDS):
+        raise Unavailable(BUSY)
     try:
         with _connection_of_our_own(), transaction.atomic():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
+                timeout = f"{LOCK_SECONDS}s"
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [timeout])
             return work()
     except OperationalError as error:
-        raise Unavailable("The key store is busy: try again in a moment.") from error
+        raise Unavailable(BUSY) from error
+    finally:
+        _turns.release()
 
 
 def disconnect() -> None:

@@ -66,6 +66,13 @@ if DATABASE_ROLE == "admin":  # it makes the others: `manage.py database_roles`
 REDIS_URL = env.required("REDIS_URL", redis_url, why="redis://host:port/0")
 # Threads of the gateway that talk to the database, each with a connection of its own.
 GATEWAY_THREADS = env.optional("GATEWAY_THREADS", natural, default=8)
+# HTTP requests under way in an ASGI process that have a connection to the database at once.
+GATEWAY_REQUESTS = env.optional("GATEWAY_REQUESTS", natural, default=16)
+# Threads of `web` and `worker`, which app/start.py gives them, each with a connection.
+WEB_THREADS = env.optional("WEB_THREADS", natural, default=16)
+WORKER_THREADS = env.optional("WORKER_THREADS", natural, default=4)
+# How many connections the deployment reckons with for one instance: app/connections.py.
+DATABASE_CONNECTIONS: int | None = env.optional("DATABASE_CONNECTIONS", natural, default=None)
 # Sockets of one gateway process; one more is told to come back later.
 GATEWAY_SOCKETS = env.optional("GATEWAY_SOCKETS", natural, default=5000)
 
@@ -205,6 +212,7 @@ MIDDLEWARE = [
     "app.web.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "app.web.connections.ConnectionsMiddleware",
     "app.web.observing.ObservingMiddleware",
     "app.web.gate.GateMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

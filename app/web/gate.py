@@ -17,16 +17,17 @@ class GateMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
             require_open()
-        except Unavailable as closed:
-            return _closed(request, closed)
+        except Unavailable as refusal:
+            return closed(request, refusal)
         return self.get_response(request)
 
 
-def _closed(request: HttpRequest, error: Unavailable) -> HttpResponse:
+def closed(request: HttpRequest, error: Unavailable, retry_after: int = 30) -> HttpResponse:
+    """503, as whoever asks understands it. `retry_after`: seconds."""
     if request.path.startswith("/api/"):
         document = error_document(error.code, error.message)
         response: HttpResponse = JsonResponse(document, status=error.status)
     else:
         response = refused(request, error)
-    response["Retry-After"] = "30"
+    response["Retry-After"] = str(retry_after)
     return response

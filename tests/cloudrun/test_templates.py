@@ -150,10 +150,10 @@ def test_the_limits_of_the_gateway_fit_each_other() -> None:
     assert int(made["autoscaling.knative.dev/minScale"]) >= 1
 
 
-def test_each_request_of_the_web_service_has_a_thread() -> None:
+def test_each_request_of_the_web_service_has_a_thread_and_so_have_probes() -> None:
     web = rendered()["web"]
     values = {one["name"]: one.get("value") for one in container(web)["env"]}
-    assert revision(web)["containerConcurrency"] == int(values["WEB_THREADS"] or 0)
+    assert revision(web)["containerConcurrency"] == int(values["WEB_THREADS"] or 0) - 1
 
 
 def test_a_configuration_that_lacks_something_is_refused_by_name(tmp_path: Any) -> None:

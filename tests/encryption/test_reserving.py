@@ -105,7 +105,7 @@ def test_a_key_store_that_keeps_us_waiting_is_unavailable_and_not_a_deadlock(
     live_db: LiveDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rival's insert that is never committed: PostgreSQL cannot see that we wait for it."""
-    monkeypatch.setattr(apart, "LOCK_TIMEOUT", "200ms")
+    monkeypatch.setattr(apart, "LOCK_SECONDS", 0.2)
     organization, conversation = uuid4(), uuid4()
     keyring.to_seal(organization, conversation)
     rival = psycopg2.connect(live_db.app_url)
