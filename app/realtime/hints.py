@@ -28,12 +28,12 @@ _PAUSE = 1.0
 
 
 class Hint(NamedTuple):
-    """A channel's name and a payload of UTF-8 JSON; hubs of this process are given the event
-    itself, with its text opened."""
+    """A channel's name and a payload of UTF-8 JSON; hubs of this process are given the events
+    themselves, with their texts opened."""
 
     channel: str
     payload: bytes
-    event: Event | None = None
+    events: Sequence[Event] = ()
 
 
 local_listeners: list[Callable[[Sequence[Hint]], None]] = []

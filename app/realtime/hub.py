@@ -198,10 +198,11 @@ class Hub:
         self.loop.call_soon_threadsafe(self._hear, batch)
 
     def _hear(self, batch: Sequence[hints.Hint]) -> None:
-        for name, payload, event in batch:
+        for name, payload, events in batch:
             try:
-                if event is not None:
-                    self._hear_event(event)
+                if events:
+                    for event in events:
+                        self._hear_event(event)
                 elif signals.is_bundle(payload):
                     self._signals.hear(payload, sent_here=name.startswith(GATEWAY_CHANNEL))
                 else:
@@ -226,9 +227,9 @@ class Hub:
                 push = protocol.Ephemeral(stream, message["t"], message["d"])
                 self.hand_out(stream, protocol.encode(push))
             else:
-                # No more than these: what was opened is not for Redis to say.
-                epoch, offset, kind, data, sealed = message
-                self._hear_event(Event(stream, epoch, offset, kind, data, sealed))
+                for epoch, offset, kind, data, sealed in message:
+                    # No more than these: what was opened is not for Redis to say.
+                    self._hear_event(Event(stream, epoch, offset, kind, data, sealed))
 
     def _hear_event(self, event: Event) -> None:
         channel = self._channels.get(event.stream)

@@ -58,6 +58,10 @@ class SealedBody:
     text: str = field(repr=False)
 
 
+_Told = tuple[str, int, str, msgspec.Raw, Sequence[str] | None]
+"""An event in a hint: epoch, offset, type, the data of its row, and the sealed text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Appended:
     """What is to stand at reserved offsets; see `append`."""
@@ -117,18 +121,23 @@ def append(
 
 
 def append_many(appended: Sequence[Appended]) -> None:
-    """The same for several streams, in one statement and one publication."""
+    """The same for several streams, in one statement, one publication, and a hint for each."""
     rows: list[tuple[str, int, str, str]] = []
     batch: list[hints.Hint] = []
     for at, events, bodies in ((one.at, one.events, one.sealed) for one in appended):
         if len(events) != at.count:
             raise ValueError("as many events as were reserved")
+        told: list[_Told] = []
+        opened: list[Event] = []
         pairs = zip(events, bodies or [None] * at.count, strict=True)
         for offset, (event, body) in enumerate(pairs, start=at.first):
             kind, data = protocol.tag(event), protocol.event_data(event)
             encoded = msgspec.json.encode(data)
             rows.append((at.stream, offset, kind, encoded.decode()))
-            batch.append(_hint(Event(at.stream, at.epoch, offset, kind, data), encoded, body))
+            opened.append(_opened(Event(at.stream, at.epoch, offset, kind, data), body))
+            told.append((at.epoch, offset, kind, msgspec.Raw(encoded), opened[-1].sealed))
+        payload = msgspec.json.encode(told)
+        batch.append(hints.Hint(hints.STREAM_CHANNEL + at.stream, payload, opened))
     _insert(rows)
     transaction.on_commit(lambda: hints.publish(batch))
 
@@ -160,14 +169,14 @@ def emit_many(events: Mapping[str, Sequence[Struct]]) -> None:
     append_many([Appended(places[stream], some) for stream, some in events.items()])
 
 
-def _hint(event: Event, encoded: bytes, body: SealedBody | None) -> hints.Hint:
+def _opened(event: Event, body: SealedBody | None) -> Event:
+    """As hubs of this process get it; the data of its row is told as it is, without the text."""
     if body is not None:
         event.sealed = [body.token, body.organization, body.version]
         event.data["body"] = body.text
     # The names of files are read from their rows.
     event.opened = event.data.get("body", "") is not None and not event.data.get("attachments")
-    told = [event.epoch, event.offset, event.type, msgspec.Raw(encoded), event.sealed]
-    return hints.Hint(hints.STREAM_CHANNEL + event.stream, msgspec.json.encode(told), event)
+    return event
 
 
 def issue_ticket(*, user: UUID, organization: UUID, session: UUID, origin: str) -> str:

@@ -387,7 +387,7 @@ def test_a_text_that_only_redis_knows_is_not_believed(
         data: dict[str, object] = {"id": str(uuid4()), "body": "forged", "thread": None}
         data |= {"author": str(alice.pk), "at": "", "revision": 1, "entry": 1, "attachments": []}
         forged = [seen["e"], seen["o"] + 1, "message.created", data, None, *more]
-        redis.publish(STREAM_CHANNEL + stream(ward), json.dumps(forged))
+        redis.publish(STREAM_CHANNEL + stream(ward), json.dumps([forged]))
         say(alice, ward, "said")
         assert b.push("message.created")["d"]["body"] in {None, "said"}
 
