@@ -45,6 +45,7 @@ class Deployment(Closed, frozen=True, kw_only=True):
     gateway_vcpu: Above0
     gateway_gib: Above0
     gateway_threads: Whole
+    gateway_requests: Whole
     idle_mib: Above0
     socket_kib: Above0
     web_vcpu: Above0
@@ -52,7 +53,7 @@ class Deployment(Closed, frozen=True, kw_only=True):
     web_threads: Whole
     web_requests: Above0
     workers: Whole
-    worker_processes: Whole
+    worker_threads: Whole
     other_connections: Whole
     stored_kib: Above0
     stored_months: Above0

@@ -244,12 +244,16 @@ class Conductor:
         if what := OF_USERS.get(step.fault):
             self._runner.send_message("happening", {"what": what, "seconds": half})
         elif self._house:
+            self._house.on_serving = self._tell_serving
             ending = OF_HOUSE[step.fault](self._house)
         self._sleep(half)
         if ending:
             ending()
         self.write(faults=[*self.record.faults, replace(fault, until=self._seconds)])
         self._sleep(half - 1)
+
+    def _tell_serving(self, gateways: list[str]) -> None:
+        self._runner.send_message("serving", {"gateways": gateways})
 
     def _pace(self, members: float, others: float) -> None:
         rates = {"member": members, "voice": VOICE_RATE * others, "officer": OFFICER_RATE * others}

@@ -5,6 +5,7 @@ Each returns what ends it, for the second half of the phase; None where it ends 
 
 from collections.abc import Callable
 
+import gevent
 import redis
 
 from loadtests.house import House
@@ -33,16 +34,13 @@ def cut_pubsub(house: House) -> Ending:
 
 
 def roll(house: House) -> Ending:
-    """A new revision: SIGTERM to one instance, and then to the other."""
+    """A new revision takes the place of one instance, and then of the others."""
     first, *others = house.gateways
-    first.stop()
-    first.start()
+    house.replace(first, gevent.sleep)
 
     def rest() -> None:
-        first.wait()
         for gateway in others:
-            gateway.stop()
-            gateway.start()
+            house.replace(gateway, gevent.sleep)
 
     return rest
 

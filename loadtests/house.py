@@ -11,9 +11,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from tests.settings.production import production_environment
 
 DATABASE = "parley_load"
 READY_SECONDS = 60
+GRACE_SECONDS = 15
 
 
 class Instance:
@@ -71,10 +73,19 @@ class Instance:
             self._process.stop(signal.SIGKILL)
             self._process = None
 
+    def leave(self, sleep: Callable[[float], None]) -> None:
+        """In good order, as `stop`; `sleep` waits for it, so that others may live meanwhile."""
+        if self._process:
+            os.kill(self._process.pid, signal.SIGTERM)
+            until = time.monotonic() + GRACE_SECONDS
+            while self._process.exit_code() is None and time.monotonic() < until:
+                sleep(0.1)
+        self.stop()
+
     def stop(self) -> None:
         """In good order: it lets its sockets go first."""
         if self._process:
-            self._process.stop(signal.SIGTERM, grace=15)
+            self._process.stop(signal.SIGTERM, grace=GRACE_SECONDS)
             self._process = None
 
 
@@ -87,6 +98,8 @@ class House:
         self.cluster: Cluster
         self.web: Instance
         self.gateways: list[Instance] = []
+        self.on_serving: Callable[[list[str]], None] = lambda _: None
+        """Told at which gateways' base URLs users are to connect from now on."""
         self.others: dict[str, ServerProcess] = {}
         self.environment: dict[str, str] = {}
         self._count = gateways
@@ -115,10 +128,7 @@ class House:
         urls = {kind: self.cluster.url(DATABASE, LOGINS[kind], secret[kind]) for kind in LOGINS}
         self.environment = self._environment(urls["app"])
         self.web = Instance("web", "web", self.folder, self.environment)
-        self.gateways = [
-            Instance(f"gateway-{number + 1}", "gateway", self.folder, self.environment)
-            for number in range(self._count)
-        ]
+        self.gateways = [self._gateway(number + 1) for number in range(self._count)]
         for instance in self.instances:
             instance.start()
         sealing = {
@@ -130,6 +140,23 @@ class House:
         self._begin("scheduler", scheduler_command(sys.executable, self.folder / "schedule"))
         for instance in self.instances:
             instance.wait()
+
+    def replace(self, old: Instance, sleep: Callable[[float], None]) -> None:
+        """As a new revision does: another gateway begins beside `old`; what is new goes to that as
+        soon as it is ready, and `old` gets SIGTERM. `sleep` waits, in seconds. Raises SetupProblem.
+        """
+        self._count += 1
+        new = self._gateway(self._count)
+        self.gateways.append(new)
+        new.start()
+        until = time.monotonic() + READY_SECONDS
+        while not answers(new.url, "/readyz"):
+            if time.monotonic() > until:
+                raise SetupProblem(f"{new.name} was not ready within {READY_SECONDS} s.")
+            sleep(0.2)
+        self.on_serving([one.url for one in self.gateways if one is not old])
+        old.leave(sleep)
+        self.gateways.remove(old)
 
     def stop(self) -> None:
         for instance in self.instances:
@@ -160,6 +187,9 @@ class House:
         if done.returncode:
             raise SetupProblem(f"The organization could not be founded:\n{done.stderr[-2000:]}")
         return read_accounts(accounts)
+
+    def _gateway(self, number: int) -> Instance:
+        return Instance(f"gateway-{number}", "gateway", self.folder, self.environment)
 
     def _begin(self, name: str, words: list[str], more: dict[str, str] | None = None) -> None:
         self.others[name] = ServerProcess(
@@ -207,10 +237,10 @@ def open_house(gateways: int = 2) -> Iterator[House]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def answers(url: str) -> bool:
+def answers(url: str, path: str = "/healthz") -> bool:
     """Whether a Parley says that it is well."""
     try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=5) as response:  # noqa: S310
+        with urllib.request.urlopen(f"{url}{path}", timeout=5) as response:  # noqa: S310
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -16,8 +16,7 @@ from msgspec import Meta, Struct
 
 from loadtests.objectives import Latency, Objectives
 from loadtests.record import Trial
-from loadtests.summary import Operation, PhaseFigures, Summary
-from loadtests.usage import LEAST_SECONDS
+from loadtests.summary import Operation, PhaseFigures, ProcessFigures, Summary
 
 # What Parley itself runs. A database grows with what is in it.
 OWN = {"gateway", "web", "worker", "scheduler", "sealer"}
@@ -104,7 +103,9 @@ def _sentence(check: Check) -> str:
     remark = f" {check.remark}" if check.remark else ""
     if check.measured is None:
         wanted = f"{check.bound} {check.limit:g}"
-        return f"{check.name}: nothing was measured, so {wanted} was not shown.{remark}"
+        if check.remark:
+            return f"{check.name}: {wanted} {check.unit} was not shown.{remark}"
+        return f"{check.name}: nothing was measured, so {wanted} was not shown."
     measured = f"{check.measured:,.4g} {check.unit}".rstrip()
     allowed = "is allowed" if check.bound == "at most" else "is wanted"
     return f"{check.name} was {measured}; {check.bound} {check.limit:,.4g} {allowed}.{remark}"
@@ -217,18 +218,22 @@ def _memory(summary: Summary, objectives: Objectives) -> list[Check]:
     own = [process for process in summary.processes if process.kind in OWN]
     if not own:
         return [_check("Memory of each process", None, limit, "MiB an hour")]
-    return [
-        _check(
-            f"Memory of {process.name}",
-            process.mib_per_hour,
-            limit,
-            "MiB an hour",
-            f"Within {process.mib_per_hour_lowest:g} and {process.mib_per_hour_highest:g} (90 %)."
-            if process.mib_per_hour is not None
-            else f"The measured phases last less than {LEAST_SECONDS / 60:g} minutes.",
-        )
-        for process in own
-    ]
+    return [_growth(process, limit) for process in own]
+
+
+def _growth(process: ProcessFigures, limit: float) -> Check:
+    """What is surely less than the limit is met, what is surely more is missed; between the two
+    the run was too short to tell, and nothing was shown."""
+    name, unit, value = f"Memory of {process.name}", "MiB an hour", process.mib_per_hour
+    lowest, highest = process.mib_per_hour_lowest, process.mib_per_hour_highest
+    if value is None or lowest is None or highest is None:
+        remark = "Too short to tell: the measured phases last less than half an hour."
+        return _check(name, None, limit, unit, remark)
+    within = f"within {lowest:g} and {highest:g} (90 %)"
+    if lowest <= limit < highest:
+        return _check(name, None, limit, unit, f"Too short to tell: {within}.")
+    settling = " It was settling: less steep later." if process.settling and value > limit else ""
+    return _check(name, value, limit, unit, f"{within.capitalize()}.{settling}")
 
 
 def _knee(summary: Summary, objectives: Objectives) -> list[Check]:

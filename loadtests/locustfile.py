@@ -195,6 +195,9 @@ def obey(environment: Environment, **_: Any) -> None:
     def on_happening(msg: Any, **_: Any) -> None:
         Handle.stage.engine.happens(msg.data["what"], msg.data["seconds"])
 
+    def on_serving(msg: Any, **_: Any) -> None:
+        Handle.stage.crowd.go_to(msg.data["gateways"])
+
     def on_finish(**_: Any) -> None:
         runner.send_message("finished", Handle.stage.finish())
 
@@ -208,6 +211,7 @@ def obey(environment: Environment, **_: Any) -> None:
     runner.register_message("clock", on_clock)
     runner.register_message("pace", on_pace)
     runner.register_message("happening", on_happening)
+    runner.register_message("serving", on_serving)
     runner.register_message("finish", on_finish)
     # It had connected before this listener was called: only now it understands an order.
     runner.send_message("ready")

@@ -2,8 +2,8 @@
 
 `order` to each that is `ready`, answered by some questions for the `clock`, and then `staged`;
 `pace` at each phase, turns a second of one user by kind; `happening`, what befalls sockets and for
-how long; `finish` at the end, answered by `finished` with all of log and ledger that has not come
-with a report (`post.py`).
+how long; `serving`, to which gateways whoever connects goes from now on; `finish` at the end,
+answered by `finished` with all of log and ledger that has not come with a report (`post.py`).
 """
 
 from dataclasses import dataclass

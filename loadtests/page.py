@@ -326,6 +326,7 @@ def _process(one: ProcessFigures) -> Sequence[str]:
     spread = ""
     if one.mib_per_hour_lowest is not None:
         spread = f"{number(one.mib_per_hour_lowest)} to {number(one.mib_per_hour_highest)}"
+        spread += ", settling" if one.settling else ""
     return (
         escape(one.name),
         number(one.cpu_seconds),

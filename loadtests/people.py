@@ -124,6 +124,10 @@ class Crowd:
         """The instances in turn, as a load balancer has it."""
         return next(self._gateways)
 
+    def go_to(self, gateways: Sequence[str]) -> None:
+        """From now on whoever connects goes to these."""
+        self._gateways = itertools.cycle(gateways)
+
     @property
     def signing_in(self) -> asyncio.Semaphore:
         if self._signing_in is None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.realtime.lanes import Lane
+from app import connections
 from loadtests.assumptions import (
     HOURS,
     Assumptions,
@@ -26,6 +26,7 @@ from loadtests.summary import AtKnee
 DAYS = 22
 LEAST_USERS = 200
 LEAST_INSTANCES = 2
+LEAST_WEB = 1
 USUAL_QUOTA = 100
 MOST_MEMBERS = 10_000_000
 
@@ -197,12 +198,12 @@ def _instances(full: float, use: float) -> int:
 
 
 def _connections(instances: int, web: int, deployment: Deployment) -> int:
-    # As `connections_needed`, which asks the settings.
-    gateway = len(Lane) - 1 + deployment.gateway_threads
+    """As cloudrun/deploy.sh adds them up: while a version comes, its first are there beside all."""
+    gateway = connections.of_gateway(deployment.gateway_threads, deployment.gateway_requests)
     return (
-        instances * deployment.gateway_processes * gateway
-        + web * deployment.web_threads
-        + deployment.workers * deployment.worker_processes
+        (instances + LEAST_INSTANCES) * deployment.gateway_processes * gateway
+        + (web + LEAST_WEB) * connections.of_web(deployment.web_threads)
+        + 2 * deployment.workers * connections.of_worker(deployment.worker_threads)
         + deployment.other_connections
     )
 

@@ -11,7 +11,8 @@ SETTLE_SECONDS = 5.0
 LONGEST_SECONDS = 24 * 3600.0
 
 
-FAULTS = ("instance killed", "redis restarted", "pub/sub cut", "a reader slow", "instances rolled")
+ROLLED = "instances rolled"
+FAULTS = ("instance killed", "redis restarted", "pub/sub cut", "a reader slow", ROLLED)
 
 
 class BadProfile(Exception):
@@ -150,7 +151,8 @@ def _spike(size: Size) -> list[Step]:
 
 
 def _soak(size: Size) -> list[Step]:
-    return [step(size, "warm", seconds=min(60.0, size.seconds)), step(size, "soak")]
+    # Processes settle for a while: what they keep ready fills, what is seldom used is loaded.
+    return [step(size, "warm", seconds=min(900.0, size.seconds / 4)), step(size, "soak")]
 
 
 def _storm(size: Size) -> list[Step]:
@@ -171,6 +173,14 @@ def _faults(size: Size) -> list[Step]:
     ]
 
 
+def _rolling(size: Size) -> list[Step]:
+    return [
+        step(size, "calm before"),
+        replace(step(size, ROLLED), fault=ROLLED),
+        step(size, "calm after", seconds=max(35.0, size.seconds)),
+    ]
+
+
 def _find_max(size: Size) -> list[Step]:
     return [step(size, "warm", seconds=min(5.0, size.seconds))]
 
@@ -182,5 +192,6 @@ _PROFILES: dict[str, tuple[Size, Callable[[Size], list[Step]]]] = {
     "spike": (Size(members=100, voices=12, rate=150, seconds=30), _spike),
     "soak": (Size(members=60, voices=12, officers=2, rate=20, seconds=3600), _soak),
     "storm": (Size(members=200, voices=24, rate=40, seconds=20), _storm),
+    "rolling": (Size(members=40, voices=12, officers=2, rate=30, seconds=30), _rolling),
     "faults": (Size(members=40, voices=12, rate=30, seconds=15), _faults),
 }

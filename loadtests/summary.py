@@ -55,7 +55,7 @@ class PhaseFigures(_Part, frozen=True, kw_only=True):
 
 class ProcessFigures(_Part, frozen=True, kw_only=True):
     """`cores` is CPU time by the clock, over the run. The slope is of the measured phases, with
-    the bounds that it has with 90 %."""
+    the bounds that it has with 90 %; `settling`: it became less steep."""
 
     name: str
     kind: str
@@ -66,6 +66,7 @@ class ProcessFigures(_Part, frozen=True, kw_only=True):
     mib_per_hour: float | None
     mib_per_hour_lowest: float | None
     mib_per_hour_highest: float | None
+    settling: bool
 
 
 class Lines(_Part, frozen=True, kw_only=True):

@@ -11,7 +11,9 @@ from loadtests.slope import slope
 from loadtests.summary import ProcessFigures, Usage
 
 MIB = 1 << 20
-LEAST_SECONDS = 240.0  # a shorter slope would say what the first minute did to memory
+LEAST_SECONDS = 1_700.0
+"""Half an hour, or nearly: a process settles for many minutes (what it keeps ready is filled, and
+code that is seldom used is loaded), and what it did in a few of them says nothing of an hour."""
 Windows = list[tuple[float, float]]
 Seen = list[tuple[float, Process]]
 Reading = Callable[[Resources], float | None]
@@ -47,6 +49,7 @@ def process_figures(name: str, seen: Seen, windows: Windows) -> ProcessFigures:
         mib_per_hour=round(grown.value, 3) if grown else None,
         mib_per_hour_lowest=round(grown.lowest, 3) if grown else None,
         mib_per_hour_highest=round(grown.highest, 3) if grown else None,
+        settling=grown is not None and grown.settling,
     )
 
 

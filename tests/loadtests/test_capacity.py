@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.realtime.lanes import Lane, connections_needed
+from app import connections
 from loadtests import capacity
 from loadtests.assumptions import FILE, Assumptions, BadCapacity, load, remarks
 from loadtests.plan import Measured, Plan, measured, plan
@@ -17,7 +17,7 @@ FOUND = Measured(
     knee=1000.0, idle_mib=124.0, socket_kib=64.0, database_seconds=0.002, sources=["by hand"]
 )
 
-GATEWAY = len(Lane) - 1 + 8
+GATEWAY, WEB, WORKER, OTHERS = 24, 15, 7, 28
 
 
 def assumptions(**changes: Any) -> Assumptions:
@@ -58,10 +58,10 @@ def test_sockets_ask_for_most() -> None:
     assert made.least_instances == 2
     # 5,000 × 120 / 3,600 × 3 = 500 requests / 50 / 0.7 = 14.3.
     assert made.web_instances == 15
-    # 8 gateways, 15 × 8 threads of web, 4 of the worker, 12 others; 50 × 2 ms / 0.7 = 0.14 cores.
-    assert made.connections == 8 * GATEWAY + 15 * 8 + 4 + 12
+    # 8 gateways and 15 of web, with 2 and 1 of the next version; 50 × 2 ms / 0.7 = 0.14 cores.
+    assert made.connections == 10 * GATEWAY + 16 * WEB + 2 * WORKER + OTHERS == 522
     assert made.database is not None
-    assert (made.database.vcpu, made.database.connections) == (2, 400)
+    assert (made.database.vcpu, made.database.connections) == (8, 600)
     # 10,000 × 10 × 22 × 12 × 4 KiB.
     assert made.storage_gib == pytest.approx(100.7, abs=0.1)
 
@@ -90,11 +90,11 @@ def test_a_whole_number_of_full_instances_is_not_rounded_up() -> None:
 
 def test_the_costs_of_a_month() -> None:
     """Gateways: 8 for 200 h and 2 for 530 h, 2,660 h at (0.000018 + 0.000002) × 3,600 = 0.072.
-    PostgreSQL: 2 × (730 × (2 × 0.0413 + 7.5 × 0.007) + 100.7 × 0.17). Redis: 730 × 0.064.
+    PostgreSQL: 2 × (730 × (8 × 0.0413 + 30 × 0.007) + 100.7 × 0.17). Redis: 730 × 0.064.
     Traffic: 333.3 a second × 3,600 × (200 + 53) h × 700 bytes = 197.9 GiB × 0.12."""
     made = planned(10_000)
     assert made.costs["gateways"] == pytest.approx(191.52)
-    assert made.costs["PostgreSQL"] == pytest.approx(2 * (730 * 0.1351 + 17.12), abs=0.1)
+    assert made.costs["PostgreSQL"] == pytest.approx(2 * (730 * 0.5404 + 17.12), abs=0.1)
     assert made.costs["Redis"] == pytest.approx(46.72)
     assert made.costs["traffic to members"] == pytest.approx(23.75, abs=0.05)
     assert made.costs["worker, scheduler, sealer"] == pytest.approx(3 * 730 * 0.072)
@@ -105,13 +105,14 @@ def test_a_process_has_a_core_and_its_connections() -> None:
     """Of two cores, two processes: 20,000 deliveries / 2,000 / 0.7 = 14.3."""
     made = planned(10_000, gateway_vcpu=2, gateway_gib=2, audience=400)
     assert (made.binding, made.instances) == ("deliveries", 15)
-    assert made.connections == 15 * 2 * GATEWAY + 15 * 8 + 4 + 12
+    assert made.connections == 17 * 2 * GATEWAY + 16 * WEB + 2 * WORKER + OTHERS
 
 
-def test_the_connections_are_those_of_the_lanes(settings: Any) -> None:
-    settings.GATEWAY_THREADS = load().deployment.gateway_threads
-    assert len(Lane) - 1 + load().deployment.gateway_threads == connections_needed()
-    assert planned(10_000).connections - (15 * 8 + 4 + 12) == 8 * connections_needed()
+def test_the_connections_are_those_that_processes_hold_themselves_to() -> None:
+    assumed = load().deployment
+    held = connections.of_gateway(assumed.gateway_threads, assumed.gateway_requests)
+    assert (held, connections.of_web(assumed.web_threads)) == (GATEWAY, WEB)
+    assert connections.of_worker(assumed.worker_threads) == WORKER
 
 
 def test_more_than_a_database_takes_is_told() -> None:

@@ -1,3 +1,4 @@
+import math
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -48,14 +49,27 @@ def test_a_slope_is_not_misled_by_odd_samples() -> None:
 
 
 def test_the_bounds_of_a_slope_hold_the_true_one() -> None:
+    """Also where each sample is like the one before it, as memory's are."""
     draw = Random(3)
     held = 0
-    for _ in range(60):
-        found = slope([(float(n), 0.3 * n + draw.gauss(0, 5)) for n in range(40)])
+    for _ in range(100):
+        level, points = 0.0, []
+        for n in range(3600):
+            level = 0.98 * level + draw.gauss(0, 1)  # forgotten after a minute or two
+            points.append((n / 3600, 100 + 0.3 * n / 3600 + level))
+        found = slope(points)
         assert found is not None
         held += found.lowest <= 0.3 <= found.highest
-    # Of 60 that hold 90 % each, fewer than 45 would be one in 10,000.
-    assert 45 <= held < 60
+    # Of 100 that hold 90 % each, fewer than 77 would be one in 10,000.
+    assert 77 <= held < 100
+
+
+def test_what_fills_up_is_settling() -> None:
+    """As a cache that is full after some minutes."""
+    filling = [(n / 3600, 100 + 20 * (1 - math.exp(-n / 600))) for n in range(3600)]
+    leaking = [(n / 3600, 100 + 20 * n / 3600) for n in range(3600)]
+    found = slope(filling), slope(leaking)
+    assert [one and one.settling for one in found] == [True, False]
 
 
 @pytest.mark.parametrize("points", [[], [(0.0, 1.0)], [(0.0, 1.0), (1.0, 1.0)], [(2.0, 1.0)] * 9])

@@ -164,9 +164,9 @@ def test_only_the_phases_that_count_are_judged(tmp_path: Path) -> None:
 
 
 def test_memory_that_grows_is_missed_and_a_database_may_grow(tmp_path: Path) -> None:
-    long = [Phase(name="soak", since=0, until=300, users=5, rate=0.2)]
+    long = [Phase(name="soak", since=0, until=1800, users=5, rate=0.01)]
     objectives = Objectives(error_share=1, memory_mib_per_hour=1)
-    slow = {"phases": long, "resources_every": 5}
+    slow = {"phases": long, "resources_every": 30}
     grown = {"gateway-1": 0.9, "postgres": 50.0}
     assert judged(tmp_path / "a", objectives, growth=grown, **slow).code == 0
     growing = judged(tmp_path / "b", objectives, growth={"gateway-1": 1.2}, **slow)
@@ -189,7 +189,33 @@ def test_a_search_that_finds_no_knee_is_missed(tmp_path: Path) -> None:
 def test_a_short_soak_says_nothing_of_memory(tmp_path: Path) -> None:
     verdict = judged(tmp_path, Objectives(error_share=1, memory_mib_per_hour=1))
     assert verdict.code == 1
-    assert verdict.sentences[0].endswith("The measured phases last less than 4 minutes.")
+    assert verdict.sentences[0] == (
+        "Memory of gateway-1: at most 1 MiB an hour was not shown. Too short to tell: the measured"
+        " phases last less than half an hour."
+    )
+
+
+@pytest.mark.parametrize(
+    ("bounds", "met", "says"),
+    [
+        ((0.2, 0.5, 0.9), True, "Within 0.2 and 0.9 (90 %)."),
+        ((1.1, 1.5, 1.9), False, "1.5 MiB an hour; at most 1 is allowed. Within 1.1 and 1.9"),
+        ((0.2, 0.5, 1.1), False, "was not shown. Too short to tell: within 0.2 and 1.1 (90 %)."),
+        ((0.8, 1.2, 1.9), False, "was not shown. Too short to tell: within 0.8 and 1.9 (90 %)."),
+    ],
+)
+def test_a_slope_is_judged_by_what_it_surely_is(
+    tmp_path: Path, bounds: tuple[float, float, float], met: bool, says: str
+) -> None:
+    objectives = Objectives(error_share=1, lag_p99_ms=1e6, memory_mib_per_hour=1)
+    summary = summarize(read(Made().write(tmp_path)), objectives)
+    [gateway] = [one for one in summary.processes if one.name == "gateway-1"]
+    names = ("mib_per_hour_lowest", "mib_per_hour", "mib_per_hour_highest")
+    known = msgspec.structs.replace(gateway, **dict(zip(names, bounds, strict=True)))
+    verdict = judge(msgspec.structs.replace(summary, processes=[known]), objectives)
+    [check] = [one for one in verdict.checks if one.name == "Memory of gateway-1"]
+    assert (check.met, verdict.code) == (met, 0 if met else 1)
+    assert says in (check.remark if met else verdict.sentences[0])
 
 
 def test_memory_that_nobody_watched_is_missed(tmp_path: Path) -> None:
@@ -209,7 +235,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "profile", ["smoke", "steps", "find-max", "spike", "soak", "storm", "faults"]
+    "profile", ["smoke", "steps", "find-max", "spike", "soak", "storm", "rolling", "faults"]
 )
 def test_each_profile_has_objectives(profile: str) -> None:
     assert load(profile).lag_p99_ms > 0

@@ -4,7 +4,7 @@ import pytest
 
 from loadtests.profiles import FAULTS, BadProfile, profile
 
-ALL = ("smoke", "steps", "find-max", "spike", "soak", "storm", "faults")
+ALL = ("smoke", "steps", "find-max", "spike", "soak", "storm", "rolling", "faults")
 
 
 @pytest.mark.parametrize("name", ALL)
