@@ -53,7 +53,7 @@ ANCHOR_KEEP_DAYS"
 
 # Connections to PostgreSQL that one instance may have: each process holds itself to what is
 # declared here, by app/connections.py, or does not start.
-WEB_CONNECTIONS=23 GATEWAY_CONNECTIONS=24 WORKER_CONNECTIONS=7
+WEB_CONNECTIONS=15 GATEWAY_CONNECTIONS=24 WORKER_CONNECTIONS=7
 # Sealers (two, and two more while they are replaced), schedulers, three jobs, and what PostgreSQL
 # and Google keep for themselves.
 OTHER_CONNECTIONS=28

@@ -79,7 +79,7 @@ def test_the_refusal_is_the_last_word_of_the_process(starts: Starts, name: str) 
     assert f"DATABASE_CONNECTIONS declares 6 for this {name}" in instance.said()
 
 
-@pytest.mark.parametrize(("name", "asking", "most_at_once"), [("web", 16, 16), ("gateway", 30, 4)])
+@pytest.mark.parametrize(("name", "asking", "most_at_once"), [("web", 8, 8), ("gateway", 30, 4)])
 def test_an_instance_never_has_more_than_is_declared_and_answers_everybody(
     starts: Starts, live_db: LiveDatabase, alice: User, name: str, asking: int, most_at_once: int
 ) -> None:
@@ -146,11 +146,11 @@ def test_the_example_fits_and_what_does_not_is_refused_in_words(tmp_path: Path) 
         return done.stderr
 
     assert said() == ""
-    assert "SQL_CONNECTIONS is 400, and there can be 419: fewer instances" in said(WEB_MAX=6)
-    assert "there can be 420" in said(GATEWAY_MAX=8)
-    assert "there can be 410" in said(WORKERS=2)
+    assert "SQL_CONNECTIONS is 400, and there can be 408: fewer instances" in said(WEB_MAX=9)
+    assert "there can be 417" in said(GATEWAY_MAX=8)
+    assert "there can be 407" in said(WORKERS=2)
     assert "db-custom-2-8192 takes 400" in said(SQL_CONNECTIONS=401)
-    assert said(SQL_CONNECTIONS=500, SQL_TIER="db-custom-4-15360", WEB_MAX=9) == ""
+    assert said(SQL_CONNECTIONS=500, SQL_TIER="db-custom-4-15360", WEB_MAX=15) == ""
     assert said(SQL_CONNECTIONS=5000, SQL_TIER="db-perf-optimized-N-2") == ""
 
 
