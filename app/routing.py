@@ -60,7 +60,7 @@ gateway = Gateway(
         whence=socket_origin,
         live_sessions=live_sessions,
         open_bodies=open_bodies,
-        chores=[reaper.run],
+        chores=[reaper.run, reaper.say_again],
     )
 )
 

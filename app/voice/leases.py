@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 LEASES = "parley:voice:leases"
 SWEEPS = "parley:voice:sweeps"
-_PAUSE = 1.0
+_PAUSE = 0.5
 
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
 _UNTIL = _NOW + "local until_ = string.format('|%d|', now + ARGV[1])"

@@ -1,4 +1,5 @@
-"""The loop in each gateway process that sweeps the rooms; of all of them one does, each time."""
+"""The loops in each gateway process that look after leases: one sweeps the rooms, of all processes
+one each time; one tells Redis what it did not hear."""
 
 import asyncio
 import logging
@@ -11,6 +12,7 @@ from app.voice import services
 logger = logging.getLogger(__name__)
 
 SECONDS = (1.5, 2.5)
+AGAIN_SECONDS = 0.5
 
 
 async def run(in_thread: Callable[..., Coroutine[Any, Any, Any]]) -> None:
@@ -21,3 +23,14 @@ async def run(in_thread: Callable[..., Coroutine[Any, Any, Any]]) -> None:
             await in_thread(services.sweep)
         except Exception as error:
             logger.warning("sweep_failed", extra={"error": type(error).__name__})
+
+
+async def say_again(in_thread: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+    """Repeat until cancelled the renewals that came while Redis was away."""
+    while True:
+        await asyncio.sleep(AGAIN_SECONDS)
+        if services.owes():
+            try:
+                await in_thread(services.say_again)
+            except Exception as error:
+                logger.warning("renewals_wait", extra={"error": type(error).__name__})

@@ -3,6 +3,7 @@
 import pytest
 
 from app.voice import leases
+from app.voice.services import leasing
 from dev.redis_server import RedisServer
 
 
@@ -10,4 +11,5 @@ from dev.redis_server import RedisServer
 def lease_server(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
     """An empty Redis; that it was away is forgotten, before and afterwards."""
     monkeypatch.setattr(leases, "_closed_until", 0.0)
+    monkeypatch.setattr(leasing, "_owed", {})
     return redis_server

@@ -1,7 +1,7 @@
 """Every write of voice: one transaction each, with rows, events and entries of the trail."""
 
 from app.voice.services.hosts import kick, move, mute
-from app.voice.services.leasing import expire, renew_many, revoke, sweep
+from app.voice.services.leasing import expire, owes, renew_many, revoke, say_again, sweep
 from app.voice.services.places import ice, leave, share
 from app.voice.services.reports import report
 from app.voice.services.taking import join, resume, take_places
@@ -16,10 +16,12 @@ __all__ = [
     "leave",
     "move",
     "mute",
+    "owes",
     "renew_many",
     "report",
     "resume",
     "revoke",
+    "say_again",
     "set_policy",
     "share",
     "sweep",

@@ -23,27 +23,48 @@ from app.voice.services.writing import limits, lock, write
 
 logger = logging.getLogger(__name__)
 
+_owed: dict[UUID, Holder] = {}
+"""Whose renewal this process took while Redis was away: said again as soon as it answers."""
+
 
 def renew_many(holders: Sequence[Holder]) -> list[DomainError | None]:
     """Prolong leases, in one round trip to Redis; for each None, or why not.
 
-    What is not running there (late, or lost) is decided under the lock of its row. While Redis
-    is away the rows alone are asked, as nobody is put out meanwhile.
+    While Redis is away the rows alone are asked, as nobody is put out meanwhile.
     """
     if not holders:
         return []
     try:
-        renewed = leases.renew(holders)
+        renewed = _renewed(holders)
     except Away:
-        return _judged(holders, renewed=access.present(holders))
-    late = [holder for holder, done in zip(holders, renewed, strict=True) if not done]
-    again = _regrant(late) if late else set()
-    done = {holder for holder, ok in zip(holders, renewed, strict=True) if ok}
-    return _judged(holders, renewed=done | again)
-
-
-def _judged(holders: Sequence[Holder], *, renewed: Collection[Holder]) -> list[DomainError | None]:
+        renewed = access.present(holders)
+        _owed.update({holder.pid: holder for holder in renewed})
     return [None if holder in renewed else StaleGeneration() for holder in holders]
+
+
+def _renewed(holders: Sequence[Holder]) -> set[Holder]:
+    """Those who hold their lease on. Raises Away.
+
+    What is not running (late, or lost) is decided under the lock of its row.
+    """
+    done = dict(zip(holders, leases.renew(holders), strict=True))
+    late = [holder for holder, ok in done.items() if not ok]
+    return {holder for holder, ok in done.items() if ok} | (_regrant(late) if late else set())
+
+
+def owes() -> bool:
+    """Whether there is something for `say_again`."""
+    return bool(_owed)
+
+
+def say_again() -> None:
+    """Tell Redis of the renewals that it did not hear. Raises Away."""
+    owed = dict(_owed)
+    if owed:
+        _renewed(list(owed.values()))
+        for pid, holder in owed.items():
+            if _owed.get(pid) is holder:  # else another one came meanwhile
+                _owed.pop(pid)
 
 
 @transaction.atomic
@@ -61,6 +82,7 @@ def sweep() -> None:
     """
     with acting_from(Origin(request_id="voice-sweep", method="job")):
         try:
+            say_again()
             turn = leases.turn()
             if turn is Turn.NOT_YET:
                 return

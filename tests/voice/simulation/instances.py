@@ -82,6 +82,7 @@ class Instance:
         self.inbox: list[tuple[UUID, int, Told]] = []
         self.passed: list[tuple[UUID, bytes]] = []
         self.plan: Plan | None = None
+        self.owed: dict[UUID, Holder] = {}
 
     def hub(self, room: UUID) -> Hub:
         if room not in self.hubs:
@@ -90,6 +91,7 @@ class Instance:
 
     def crash(self) -> None:
         self.up, self.plan = False, None
+        self.owed.clear()
         for client in self.world.clients:
             if client.socket is not None and client.socket.instance is self:
                 client.socket = None
@@ -101,22 +103,37 @@ class Instance:
         """As `services.renew_many`; False: refused."""
         world = self.world
         try:
-            (done,) = world.leases.renew([holder])
+            done = self._renewed(holder)
         except Away:
-            return bool(world.database.present([holder]))
-        if not done:
             there = world.database.present([holder])
-            world.leases.grant(list(there))
-            done = bool(there)
+            self.owed.update({one.pid: one for one in there})
+            return bool(there)
         assert (
             not done or world.database.present([holder]) or holder.pid in world.dropped_in_vain
         ), "the renewal of somebody who is gone"
         return done
 
+    def _renewed(self, holder: Holder) -> bool:
+        world = self.world
+        (done,) = world.leases.renew([holder])
+        if not done:
+            there = world.database.present([holder])
+            world.leases.grant(list(there))
+            done = bool(there)
+        return done
+
+    def say_again(self) -> None:
+        """As `services.say_again`."""
+        for pid, holder in list(self.owed.items()):
+            self._renewed(holder)
+            del self.owed[pid]
+            self.world.heard_of(pid)
+
     def begin_sweep(self) -> None:
         """As `services.sweep`, up to what is to be done; much may happen before it is."""
         world = self.world
         try:
+            self.say_again()
             turn = world.leases.turn()
             if turn is Turn.NOT_YET:
                 return

@@ -1,7 +1,7 @@
 """Everything together: commands, chance, time, and what must hold when it is quiet."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 from app.errors import DomainError, NotFound
 from app.realtime import protocol
 from app.voice import rooms
+from app.voice.leases import Away
 from app.voice.lifetimes import GAP_MS, LEASE_MS, Holder, Living
 from app.voice.rooms import Change, Identity, Place
 from tests.voice.lease_table import LeaseTable
@@ -74,6 +75,12 @@ class World:
                 and one.is_kept()
             ]
             assert not kept, "put out though it gave signs of life"
+
+    def heard_of(self, pid: UUID) -> None:
+        """What was renewed while Redis was away is known there now."""
+        for client in self.clients:
+            if client.place is not None and client.place.pid == pid:
+                client.missed.clear()
 
     def put_out(self, how: Callable[..., list[Change]], one: Living) -> None:
         self.commit(how(self.database.house, one.pid, one.gen, LIMITS))
@@ -286,6 +293,9 @@ class World:
             for client in self.clients:
                 if client.faithful and self.now - client.asked_at >= 5 * SECOND:
                     client.renew()
+            for instance in self.instances:
+                with suppress(Away):
+                    instance.say_again()
             if self.now % (2 * SECOND) == 0:
                 self.sweep()
             self.arrive()
