@@ -24,7 +24,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from app import outside
 from app.audit.access import mails_wait
 from app.audit.signing import is_behind
-from app.chat.attachments.storage import storage
+from app.chat.attachments.storage import in_use, storage
 from app.encryption.gate import require_open
 from app.encryption.keys import configured_key_encryption
 from app.realtime import draining
@@ -149,7 +149,9 @@ def _sealer() -> None:
 
 
 def _storage() -> None:
-    storage().exists("readyz")
+    # Its client takes 30 MB and more, which a gateway does without.
+    if in_use():
+        storage().exists("readyz")
 
 
 def _mail() -> None:

@@ -38,6 +38,8 @@ from tests.realtime.speaker import bearer
 from tests.server import GatewayServer
 from tests.stack import Stack
 
+pytestmark = pytest.mark.timeout(240)
+
 MEMBERS = 10
 KEY = "projects/acme/locations/europe/keyRings/parley/cryptoKeys/main"
 FOR_EVER = 10**9

@@ -19,6 +19,7 @@ from pytest_django import Settings
 from app import outside
 from app.audit.models import Anchor
 from app.audit.services import INSTALLATION, SYSTEM, Action, Target, record
+from app.chat.attachments import storage as places
 from app.outside import Service
 from app.realtime import draining
 from app.web import probes
@@ -163,6 +164,22 @@ def test_a_service_that_was_found_away_is_failed_at_once_and_asked_again() -> No
     check.begin()
     assert check.result(time.monotonic() + 30)
     outside.services.remove(storage)
+
+
+def test_a_process_without_files_loads_nothing_to_ask_for_their_storage(
+    settings: Settings, tmp_path: Path
+) -> None:
+    places._at.cache_clear()
+    settings.ATTACHMENT_STORAGE = f"file://{tmp_path}/files"
+    assert passes(probes._storage)
+    assert not places.in_use()
+    places.storage()
+    assert passes(probes._storage)
+    (tmp_path / "files" / ".unfinished").rmdir()
+    (tmp_path / "files").rmdir()
+    (tmp_path / "files").symlink_to(tmp_path / "files")  # nothing can be looked up
+    assert not passes(probes._storage)
+    places._at.cache_clear()
 
 
 @pytest.mark.django_db

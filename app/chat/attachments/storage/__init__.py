@@ -13,7 +13,7 @@ from django.conf import settings
 
 from app.chat.attachments.storage.faults import Missing, Reason, StorageFailed
 
-__all__ = ["Missing", "Reason", "Storage", "StorageFailed", "storage"]
+__all__ = ["Missing", "Reason", "Storage", "StorageFailed", "in_use", "storage"]
 
 
 class Storage(Protocol):
@@ -35,6 +35,11 @@ class Storage(Protocol):
 def storage() -> Storage:
     """The one that `settings.ATTACHMENT_STORAGE` names."""
     return _at(settings.ATTACHMENT_STORAGE)
+
+
+def in_use() -> bool:
+    """Whether this process has handled a file: only then it has loaded what that takes."""
+    return _at.cache_info().currsize > 0
 
 
 @lru_cache(maxsize=4)
