@@ -262,9 +262,17 @@ def _horizontal(scale: Scale) -> str:
     return "".join(
         f'<path class="grid" d="M{LEFT} {scale.y(tick):.1f}H{WIDTH - RIGHT}"/>'
         f'<text x="{LEFT - 5}" y="{scale.y(tick) + 3.5:.1f}" text-anchor="end">'
-        f"{number(tick)}</text>"
+        f"{_brief(tick)}</text>"
         for tick in scale.ticks
     )
+
+
+def _brief(tick: float) -> str:
+    """A figure that fits beside the axis, however high it is."""
+    for size, letter in ((1_000_000, "M"), (1_000, "k")):
+        if tick >= 10_000 and tick >= size:
+            return f"{tick / size:g}{letter}"
+    return number(tick)
 
 
 def _across(x: float, label: str) -> str:

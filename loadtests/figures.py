@@ -26,6 +26,7 @@ from loadtests.usage import (
     Windows,
     cores_of,
     gauges,
+    never_less,
     process_figures,
     usage,
     within,
@@ -183,7 +184,8 @@ class _Maker:
         for sample in self.samples:
             for process in sample.processes:
                 found[process.name].append((sample.second, process))
-        return dict(sorted(found.items(), key=lambda item: (item[1][0][1].kind, item[0])))
+        whole = {name: never_less(seen) for name, seen in found.items()}
+        return dict(sorted(whole.items(), key=lambda item: (item[1][0][1].kind, item[0])))
 
     def at(self, trial: Trial) -> AtKnee:
         """What was going on during a trial."""
@@ -195,7 +197,7 @@ class _Maker:
             if phase.since < trial.until and self._until(phase.until) > trial.since
         ]
         idle = [seen[0][1] for seen in self._by_process().values() if seen[0][1].kind == "gateway"]
-        highest = [max(process.rss_bytes for _, process in seen) for seen in gateways]
+        highest = [max(process.memory_bytes for _, process in seen) for seen in gateways]
         return AtKnee(
             sends=rates.get("send", 0.0),
             deliveries=rates.get("delivery", 0.0),
@@ -203,7 +205,7 @@ class _Maker:
             gateways=len(gateways),
             gateway_cores=round(sum(map(cores_of, gateways)), 4),
             postgres_cores=round(sum(map(cores_of, self._during(trial, "postgres"))), 4),
-            gateway_mib_idle=round(sum(process.rss_bytes for process in idle) / MIB, 2),
+            gateway_mib_idle=round(sum(process.memory_bytes for process in idle) / MIB, 2),
             gateway_mib=round(sum(highest) / MIB, 2),
         )
 

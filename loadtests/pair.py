@@ -193,6 +193,7 @@ class Pair:
             await self._signal(self.negotiation.gathered(candidate))
 
     async def _signal(self, signal: VoiceSignalData) -> None:
+        self.voice.engine.log.begun("signal")
         try:
             await self.voice.place.signal(signal)
         except Refused as refused:

@@ -140,13 +140,15 @@ class Counts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Process(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`name` is one process's ("gateway-1"), `kind` what it is (gateway, web, worker, sealer,
-    postgres, redis, generator). `cpu_seconds` since it started, its children's included."""
+    postgres, redis, generator). `cpu_seconds` since it started and `memory_bytes` with its
+    children; what several share is counted once (PSS). Another `pid` is another process."""
 
     name: str
     kind: str
     cpu_seconds: float
-    rss_bytes: int
+    memory_bytes: int
     files: int = 0
+    pid: int = 0
 
 
 class Postgres(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ from loadtests.clock import now
 from loadtests.record import Postgres, Process, Redis, ResourceLog, Resources
 
 EVERY_SECONDS = 1.0
+WEIGHED_SECONDS = 10.0  # what a process shares with others takes the kernel a millisecond to say
 Processes = Callable[[], Mapping[str, tuple[str, int]]]
 """Name to kind and process id of all that is to be looked at now."""
 _STATISTICS = """
@@ -38,6 +39,7 @@ class Sampler:
     ) -> None:
         self._log, self._processes, self._began = log, processes, began
         self._postgres_url, self._redis_url = postgres_url, redis_url
+        self._scales = _Scales()
         self._connection: psycopg2.extensions.connection | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
@@ -58,7 +60,7 @@ class Sampler:
                     processes=[
                         found
                         for name, (kind, pid) in self._processes().items()
-                        if (found := _process(name, kind, pid))
+                        if (found := _process(name, kind, pid, self._scales))
                     ],
                     postgres=self._postgres(),
                     redis=_redis(self._redis_url),
@@ -84,9 +86,29 @@ class Sampler:
         return Postgres(connections=connections, transactions=transactions, wal_bytes=wal_bytes)
 
 
-def _process(name: str, kind: str, pid: int) -> Process | None:
+class _Scales:
+    """What each process weighs, looked at now and then."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[float, int]] = {}  # by pid: when to look again, and bytes
+
+    def weigh(self, process: psutil.Process) -> int:
+        """Its memory in bytes; what several processes share counts for each in part (PSS), where
+        the kernel says it. Raises NoSuchProcess."""
+        at = time.monotonic()
+        due, found = self._known.get(process.pid, (0.0, 0))
+        if at >= due:
+            try:
+                found = process.memory_full_info().pss
+            except psutil.AccessDenied:
+                found = process.memory_info().rss
+            self._known[process.pid] = at + WEIGHED_SECONDS, found
+        return found
+
+
+def _process(name: str, kind: str, pid: int, scales: _Scales) -> Process | None:
     """A process with all its children; this one without. None where it is gone."""
-    cpu, rss, files = 0.0, 0, 0
+    cpu, memory, files = 0.0, 0, 0
     try:
         root = psutil.Process(pid)
         ended = root.cpu_times()
@@ -96,11 +118,11 @@ def _process(name: str, kind: str, pid: int) -> Process | None:
             with suppress(psutil.NoSuchProcess), one.oneshot():
                 times = one.cpu_times()
                 cpu += times.user + times.system
-                rss += one.memory_info().rss
+                memory += scales.weigh(one)
                 files += one.num_fds()
     except psutil.NoSuchProcess:
         return None
-    return Process(name=name, kind=kind, cpu_seconds=cpu, rss_bytes=rss, files=files)
+    return Process(name=name, kind=kind, cpu_seconds=cpu, memory_bytes=memory, files=files, pid=pid)
 
 
 def _redis(url: str) -> Redis | None:

@@ -117,7 +117,7 @@ class Made:
                     name=name,
                     kind=kind,
                     cpu_seconds=second * (0.2 + 0.1 * number),
-                    rss_bytes=int((60 + self.growth.get(name, 0.0) * second / 3600) * (1 << 20)),
+                    memory_bytes=int((60 + self.growth.get(name, 0.0) * second / 3600) * (1 << 20)),
                     files=40,
                 )
                 for number, (name, kind) in enumerate(KINDS.items())

@@ -14,7 +14,7 @@ from loadtests.objectives import Latency, Objectives
 from loadtests.percentiles import percentiles
 from loadtests.record import Phase, Process, Trial, new_histogram, read
 from loadtests.slope import slope
-from loadtests.usage import Bins, process_figures, usage
+from loadtests.usage import Bins, never_less, process_figures, usage
 from tests.loadtests.records import Made, find_max, steps
 
 
@@ -190,10 +190,26 @@ def test_steps_have_a_knee_by_their_objective(tmp_path: Path) -> None:
     assert all(later > earlier for earlier, later in pairwise(rates))
 
 
-def test_a_process_that_was_restarted_used_what_both_used() -> None:
-    seen = [
-        (float(second), Process(name="g", kind="gateway", cpu_seconds=cpu, rss_bytes=1 << 20))
-        for second, cpu in enumerate((10.0, 11.0, 0.5, 1.0))
+def used(*samples: tuple[int, float]) -> list[tuple[float, Process]]:
+    """A process once a second: its id, and the CPU seconds that it and its children had used."""
+    return [
+        (
+            float(second),
+            Process(name="g", kind="gateway", cpu_seconds=cpu, memory_bytes=1 << 20, pid=pid),
+        )
+        for second, (pid, cpu) in enumerate(samples)
     ]
+
+
+def test_a_process_that_was_restarted_used_what_both_used() -> None:
+    seen = used((7, 10.0), (7, 11.0), (9, 0.5), (9, 1.0))
     assert process_figures("g", seen, [(0, 9)]).cpu_seconds == pytest.approx(2.0)
     assert usage(seen, Bins(1.0, 6), 6).cores[4:] == [None, None]
+    quick = used((7, 1.0), (9, 4.0))
+    assert process_figures("g", quick, [(0, 9)]).cpu_seconds == pytest.approx(4.0)
+
+
+def test_a_child_that_ended_while_it_was_looked_at_is_no_restart() -> None:
+    seen = never_less(used((7, 10.0), (7, 12.0), (7, 8.0), (7, 12.5), (9, 1.0)))
+    assert process_figures("g", seen, [(0, 9)]).cpu_seconds == pytest.approx(3.5)
+    assert usage(seen, Bins(1.0, 5), 5).cores == [None, 2.0, 0.0, 0.5, 1.0]

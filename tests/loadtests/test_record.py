@@ -172,7 +172,7 @@ def written(folder: Path, clock: Clock) -> None:
     log.close()
     resources = ResourceLog(folder)
     for second in range(2):
-        process = Process(name="gateway-1", kind="gateway", cpu_seconds=second, rss_bytes=1)
+        process = Process(name="gateway-1", kind="gateway", cpu_seconds=second, memory_bytes=1)
         resources.write(Resources(second=second, processes=[process]))
     resources.close()
 
