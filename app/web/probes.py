@@ -9,6 +9,7 @@ then on they, the sealer, the storage of files and mail are named as failed, and
 as far as that goes.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -32,6 +33,8 @@ from app.realtime.hints import redis_client
 
 PATIENCE = 2.0
 """Seconds that a probe waits for a check; one that takes longer has failed for now."""
+AGAIN = 1.0
+"""Seconds before what is not well is asked again."""
 SEALER_LATE = timedelta(seconds=30)
 log = structlog.get_logger(__name__)
 
@@ -69,12 +72,13 @@ class Check:
         self._test, self._fresh, self._service = test, fresh, service
         self._lock = threading.Lock()
         self._asked: threading.Thread | None = None
-        self._well, self._good_until = False, 0.0
+        self._well, self._known_at = False, -math.inf
 
     def begin(self) -> None:
         """Ask, unless the last answer is fresh or still awaited."""
         with self._lock:
-            stale = time.monotonic() >= self._good_until or outside.away(self._service)
+            well = self._well and not outside.away(self._service)
+            stale = time.monotonic() >= self._known_at + (self._fresh if well else AGAIN)
             if self._asked is None and stale:
                 self._asked = threading.Thread(target=self._ask, name=self.name, daemon=True)
                 self._asked.start()
@@ -99,7 +103,7 @@ class Check:
         with self._lock:
             self._well, self._asked = well, None
             self.well_once = self.well_once or well
-            self._good_until = time.monotonic() + (self._fresh if well else 1.0)
+            self._known_at = time.monotonic()
 
 
 class Readiness:

@@ -147,7 +147,10 @@ def test_a_process_that_never_reached_redis_is_not_ready_and_one_that_did_stays_
     assert checks().look() == (False, {"database": "ok", "redis": "failed"})
 
 
-def test_a_service_that_was_found_away_is_failed_at_once_and_asked_again() -> None:
+def test_a_service_that_was_found_away_is_failed_at_once_and_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probes, "AGAIN", 60.0)
     storage, asked = Service("storage", away=str), []
     check = Check("storage", lambda: asked.append(1), fresh=60.0, service="storage")
     for times in (1, 1):  # fresh: not asked twice
@@ -157,6 +160,9 @@ def test_a_service_that_was_found_away_is_failed_at_once_and_asked_again() -> No
     with pytest.raises(ConnectionError), storage.asked():
         raise ConnectionError("gone")
     assert not check.result(time.monotonic() + 30)
+    check.begin()
+    assert len(asked) == 1, "not yet: each time is paid for"
+    monkeypatch.setattr(probes, "AGAIN", 0.0)
     check.begin()
     assert not check.result(time.monotonic() + 30)
     assert len(asked) == 2
