@@ -36,15 +36,16 @@ def test_sockets_that_are_cut_again_and_again_lose_and_double_nothing(
 ) -> None:
     people = [alice, bob, mallory]
     square = room(*people)
-    balancer.limit = 1.5  # an hour, where it is Cloud Run
+    balancer.limit = 2.5  # an hour, where it is Cloud Run
     gateway = starts("gateway")
     balancer.sends_to(gateway)
     behind = Instances(cast(Any, (balancer,)))
     with living_in(behind, square, people) as town:
-        town.until(lambda: balancer.cut >= 9, "each was cut three times")
+        town.until(
+            lambda: balancer.cut >= 9 and len(town.acked) >= 6, "each is cut some times, and writes"
+        )
         balancer.limit = 3600.0
         town.check()
-    assert len(town.acked) >= 6, "too little was written to show anything"
     assert balancer.statuses.keys() == {101, 201}, balancer.statuses
 
 

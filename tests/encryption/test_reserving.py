@@ -3,6 +3,7 @@
 import base64
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -46,6 +47,24 @@ def test_many_threads_agree_on_one_data_key(live_db: LiveDatabase) -> None:
         "data_key:created",
         "key_encryption_key:created",
     ]
+
+
+def test_so_many_threads_commit_by_themselves_at_once_and_no_more(live_db: LiveDatabase) -> None:
+    """Each has a connection beside its own: the others wait for their turn."""
+    counting, here, most = threading.Lock(), 0, 0
+
+    def work() -> None:
+        nonlocal here, most
+        with counting:
+            here += 1
+            most = max(most, here)
+        time.sleep(0.05)
+        with counting:
+            here -= 1
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda _: apart.apart(work), range(6)))
+    assert 0 < most <= apart.AT_ONCE
 
 
 def test_no_use_is_given_twice_to_threads_that_share_a_ring(
