@@ -66,8 +66,10 @@ VIEWS = {
 }  # fmt: skip
 JOINED, LEFT = ("member:joined", "member:added"), ("member:left", "member:removed")
 # Entries that may stand beside what was asked for, because a row refers to them: who was a member
-# when the period began, a file uploaded before its message's period, the end of a data key.
+# when the period began, a file uploaded before its message's period, the end of a data key; and
+# the end of somebody's stay in a call, which another person or nobody may have caused.
 CONTEXT = (*JOINED, "attachment:uploaded", "data_key:destroyed")
+END_OF_STAY = "call:left"
 MESSAGE_ACTIONS = ("message:sent", "message:edited", "message:deleted")
 CSV_COLUMNS = (
     "leaf", "at", "conversation", "conversation_name", "conversation_kind", "message", "thread",
@@ -894,6 +896,52 @@ class Stays:
                 self.report.wrong("member-unknown", text, self.name, line=number)
 
 
+class Calls:
+    """Stays in calls: each that began in the period has its end there, if it ended.
+
+    Who asks for some people's entries has the ends that others caused beside them. The log does
+    not say of a leaf whose stay it ended; but a device is in one call at a time, so of several
+    stays of one all but the last have ended.
+    """
+
+    def __init__(self, asked: Wanted, report: Report) -> None:
+        self.asked, self.report = asked, report
+        self.began: dict[str, tuple[tuple[str, str], int]] = {}  # by participant: device and leaf
+        self.ended: set[str] = set()  # before their beginning came: out of order, or of the period
+
+    def is_end(self, body: Row) -> bool:
+        """Is this the end of a stay that was asked for?"""
+        people, conversations = self.asked.actors.values(), self.asked.scopes.values()
+        return (
+            body["action"] == END_OF_STAY
+            and body["parameters"]["user"] in people
+            and (not conversations or body["scope"] in conversations)
+            and self.asked.since <= body["time"]
+            and (not self.asked.until or body["time"] < self.asked.until)
+        )
+
+    def happened(self, body: Row, index: int) -> None:
+        pid = body["target"]["id"]
+        if body["action"] == "call:joined" and pid not in self.ended:
+            told = body["parameters"]
+            self.began[pid] = (told["user"], told["device"]), index
+        elif body["action"] == END_OF_STAY and self.began.pop(pid, None) is None:
+            self.ended.add(pid)
+
+    def end(self) -> None:
+        last: dict[tuple[str, str], int] = {}
+        for device, index in sorted(self.began.values(), key=lambda one: one[1]):
+            if device in last:
+                text = "the stay in a call that began here has ended, and its end is not here"
+                self.report.wrong("stay-end-missing", text, "calls.jsonl", leaf=last[device])
+            last[device] = index
+        for (user, _), index in last.items() if self.asked.actors else ():
+            self.report.lines.append(
+                f"the stay of {user} in a call that began at leaf {index} has no end here: at the"
+                " end of the period, or of the log, they were there still"
+            )
+
+
 # --- The tables for people ----------------------------------------------------------------------
 
 
@@ -957,6 +1005,7 @@ class Sweep:
         self.own = {"type": "export", "id": manifest["export"], "parent": ""}
         self.bodies, self.contents = Bodies(package, report), Contents(package, report)
         self.revisions, self.stays = Revisions(package), Stays(package, asked, report)
+        self.calls = Calls(asked, report)
         checks = {
             "messages.jsonl": self.contents.check_text,
             "attachments.jsonl": self.contents.check_file,
@@ -1006,6 +1055,7 @@ class Sweep:
         self.contents.end(self.context)
         self.revisions.end(self.asked, self.report)
         self.stays.end(self.context)
+        self.calls.end()
         check_items(self.package, self.items, self.report)
 
     def entry(self, line: Line) -> None:
@@ -1028,7 +1078,12 @@ class Sweep:
             self.view(index, body)
             if action.startswith("member:"):
                 self.stays.moved(body, index)
+            elif action.startswith("call:"):
+                self.calls.happened(body, index)
         elif action == "attachment:uploaded":
+            self.view(index, body)
+        elif self.calls.is_end(body):
+            self.calls.happened(body, index)
             self.view(index, body)
         elif not own and action not in CONTEXT:
             self.report.wrong("body-extra", "was not asked for", **where)

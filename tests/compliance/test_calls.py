@@ -7,8 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Literal
+from uuid import UUID
 
 import pytest
+import redis
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.utils import timezone
@@ -20,6 +23,9 @@ from app.compliance.access.calls import CallFilter
 from app.compliance.models import ExportRequest
 from app.compliance.scope import Scope
 from app.errors import Denied, NotFound
+from app.realtime.protocol import VoicePlace
+from app.voice import services as services_of_voice
+from app.voice.lifetimes import LEASE_MS
 from app.voice.models import Call, Participant
 from tests.chat.talk import room
 from tests.compliance.conftest import QuickSealer, Ward
@@ -28,6 +34,7 @@ from tests.compliance.test_building import built, key_of, package_of, rows
 from tests.live import LiveDatabase
 from tests.voice.history import talked
 from tests.voice.room import Device
+from tests.voice.test_leases import earlier
 
 Ask = Callable[[Scope], ExportRequest]
 Api = Callable[[User], Client]
@@ -191,6 +198,126 @@ def test_an_export_has_every_event_of_calls_and_an_outsider_can_tell(
         table = package.read("calls.csv").decode("utf-8-sig").splitlines()
     assert len(table) == 9
     assert sum(past.bob.pid in line for line in table) == 4
+
+
+def _of_one_person(folder: Path, stays: list[VoicePlace]) -> list[tuple[str, str | None]]:
+    """What calls.jsonl tells of these stays, and who did it."""
+    pids = {stay.pid for stay in stays}
+    found = map(json.loads, (folder / "calls.jsonl").read_text().splitlines())
+    return [(one["action"], one["actor_name"]) for one in found if one["target"]["id"] in pids]
+
+
+@pytest.fixture
+def bobs(
+    ward: Ward, approved: Ask, sealer: QuickSealer, alice: User, bob: User, export_dir: Path
+) -> tuple[ExportRequest, list[VoicePlace]]:
+    """An export of Bob alone, who was put out three times, by others and by nobody."""
+    desk = Device(bob)
+    kicked = talked(ward.ward, alice, bob).bob
+    timed_out = desk.join(ward.ward)
+    expire(timed_out)
+    services_of_voice.kick(by=alice, pid=UUID((moved := desk.join(ward.ward)).pid))
+    still = desk.join(ward.ward)
+    asked = built(approved(Scope(people=(bob.pk,))))
+    return asked, [kicked, timed_out, moved, still]
+
+
+def expire(place: VoicePlace) -> None:
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        earlier(client, LEASE_MS)
+    services_of_voice.expire(UUID(place.pid), place.gen)
+
+
+def test_an_export_of_one_person_holds_the_whole_of_their_stays(
+    bobs: tuple[ExportRequest, list[VoicePlace]], bob: User, tmp_path: Path
+) -> None:
+    asked, stays = bobs
+    report = verify.verify(str(package_of(asked)), key_of(asked))
+    assert report.problems == []
+    with zipfile.ZipFile(package_of(asked)) as package:
+        package.extractall(tmp_path / "one")
+    assert _of_one_person(tmp_path / "one", stays) == [
+        ("call:joined", "Bob"),
+        ("call:left", "Alice"),
+        ("call:joined", "Bob"),
+        ("call:left", None),
+        ("call:joined", "Bob"),
+        ("call:left", "Alice"),
+        ("call:joined", "Bob"),
+    ]
+    told = [json.loads(json.dumps(row))["target"] for row in rows(asked, "calls.jsonl")]
+    places = {target["id"] for target in told if target["type"] == "participant"}
+    assert places == {stay.pid for stay in stays}, "nobody else's"
+    (open_,) = [line for line in report.lines if "has no end here" in line]
+    assert str(bob.pk) in open_
+    names = {row["name"] for row in rows(asked, "people.jsonl")}
+    assert {"Alice", "Bob"} <= names
+
+
+def _without_the_end(folder: Path, stay: VoicePlace) -> None:
+    """As a forger would leave it out."""
+    for name in ("bodies.jsonl", "calls.jsonl"):
+        lines = (folder / name).read_text().splitlines(keepends=True)
+        kept = [line for line in lines if not ('"call:left"' in line and stay.pid in line)]
+        assert len(kept) == len(lines) - 1
+        (folder / name).write_text("".join(kept))
+    rehash(folder)
+
+
+def test_an_end_that_others_caused_cannot_be_left_out(
+    bobs: tuple[ExportRequest, list[VoicePlace]], tmp_path: Path
+) -> None:
+    asked, (_, timed_out, moved, _) = bobs
+    for stay in (timed_out, moved):
+        folder = tmp_path / stay.pid
+        with zipfile.ZipFile(package_of(asked)) as package:
+            package.extractall(folder)
+        began = [
+            row["leaf"]
+            for row in rows(asked, "calls.jsonl")
+            if row["action"] == "call:joined" and stay.pid in str(row["target"])
+        ]
+        _without_the_end(folder, stay)
+        problems = verify.verify(str(folder), key_of(asked)).problems
+        assert [item.leaf for item in problems if item.code == "stay-end-missing"] == began
+
+
+def test_only_the_ends_that_were_asked_for_may_stand_beside_the_rest() -> None:
+    asked = verify.Wanted(scopes={"": "ward"}, actors={"": "bob"}, since="2026-02", until="2026-03")
+    calls = verify.Calls(asked, verify.Report())
+    end = {
+        "action": "call:left",
+        "scope": "ward",
+        "time": "2026-02-14",
+        "parameters": {"user": "bob"},
+    }
+    assert calls.is_end(end)
+    for other in (
+        {"action": "call:kicked"},
+        {"scope": "pharmacy"},
+        {"time": "2026-01-31"},
+        {"time": "2026-03"},
+        {"parameters": {"user": "alice"}},
+    ):
+        assert not calls.is_end(end | other), other
+    everybody = verify.Calls(asked._replace(actors={}), verify.Report())
+    assert not everybody.is_end(end), "then it is demanded anyway"
+
+
+def test_an_end_that_comes_before_its_beginning_counts() -> None:
+    """Of two transactions that overlap the log may have the later one first."""
+    report = verify.Report()
+    calls = verify.Calls(verify.Wanted({}, {"": "bob"}, "", ""), report)
+    told = {"user": "bob", "device": "desk"}
+    for index, (action, pid) in enumerate(
+        [("left", "1"), ("joined", "1"), ("joined", "2"), ("joined", "3"), ("left", "2")]
+    ):
+        body = {"action": f"call:{action}", "target": {"id": pid}, "parameters": told}
+        calls.happened(body, index)
+    calls.end()
+    assert report.problems == []
+    assert len(report.lines) == 1
+    assert "leaf 3" in report.lines[0]
 
 
 def _left_out(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """Entries beside the scope that rows of a package refer to, found before the log is read.
 
 Who was a member when the period began is replayed from the log, not taken from today's rows; a
-text that cannot be opened any more refers to the entry that destroyed its key.
+text that cannot be opened any more refers to the entry that destroyed its key; a stay in a call to
+the entry of its end, whoever caused that.
 """
 
 from typing import Any
@@ -24,14 +25,17 @@ class Background:
     def __init__(self, organization: UUID, scope: Scope, size: int) -> None:
         stays = _stays(organization, scope)
         ends = _ends_of_keys(organization, scope)
-        files = _earlier_files(organization, scope)
-        indexes = audit.leaf_indexes([*stays, *ends, *files])
+        others = [
+            *ends,
+            *_earlier_files(organization, scope),
+            *_ends_by_others(organization, scope),
+        ]
+        indexes = audit.leaf_indexes([*stays, *others])
         self._stays = {pk: row for pk, row in stays.items() if indexes.get(pk, size) < size}
         for pk, row in self._stays.items():
             row["leaf"] = indexes[pk]
         self._ends = {key: indexes[pk] for pk, key in ends.items() if indexes.get(pk, size) < size}
-        others = (pk for pk in [*ends, *files] if indexes.get(pk, size) < size)
-        self._entries = {*self._stays, *others}
+        self._entries = {*self._stays, *(pk for pk in others if indexes.get(pk, size) < size)}
 
     def holds(self, entry_id: int) -> bool:
         return entry_id in self._entries
@@ -83,6 +87,19 @@ def _earlier_files(organization: UUID, scope: Scope) -> list[int]:
     if scope.until:
         found = found.filter(message__created_at__lt=scope.until)
     return [pk for pk in found.values_list("entry_id", flat=True) if pk]
+
+
+def _ends_by_others(organization: UUID, scope: Scope) -> list[int]:
+    """Ends in the period of the people's stays in calls, of which some other one is the actor."""
+    if not scope.people:
+        return []
+    joined = disclosure.covered(organization, scopes=scope.conversations, actors=scope.people)
+    theirs = joined.filter(action_name=Action.CALL_JOINED).order_by().values("target_id")
+    found = disclosure.covered(
+        organization, scopes=scope.conversations, since=scope.since, until=scope.until
+    )
+    left = found.filter(action_name=Action.CALL_LEFT, target_id__in=theirs)
+    return list(left.values_list("id", flat=True))
 
 
 def _ends_of_keys(organization: UUID, scope: Scope) -> dict[int, tuple[str, str]]:

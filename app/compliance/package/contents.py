@@ -97,20 +97,23 @@ class Contents:
         due = [entry for entry in batch if self._is_due(entry)]
         bodies = disclosure.bodies([entry.id for entry in due])
         logged: list[tuple[int, Body]] = []
-        earlier: list[tuple[int, Body]] = []  # files of messages in the period, uploaded before it
+        beside: list[tuple[int, Body]] = []  # files uploaded before the period, ends of stays
         for entry in due:
             files["bodies.jsonl"].row(bodies[entry.id])
             if self._is_covered(entry):
                 logged.append((entry.index, json.loads(bodies[entry.id])))
-            elif entry.action == Action.ATTACHMENT_UPLOADED:
-                earlier.append((entry.index, json.loads(bodies[entry.id])))
+            elif entry.action in {Action.ATTACHMENT_UPLOADED, Action.CALL_LEFT}:
+                beside.append((entry.index, json.loads(bodies[entry.id])))
         self.counts["leaves"] += len(batch)
         self.counts["entries"] += len(logged)
         for _, body in logged:
             self._note(body)
+            self.items.count(body["scope"], "entries")
+        for _, body in beside:
+            self._note(body)
         self._write_messages(logged)
-        files_of = attached.attachments_of([body for _, body in [*logged, *earlier]])
-        for index, body in sorted([*logged, *earlier], key=lambda pair: pair[0]):
+        files_of = attached.attachments_of([body for _, body in [*logged, *beside]])
+        for index, body in sorted([*logged, *beside], key=lambda pair: pair[0]):
             self._write_event(index, body, files_of)
 
     def _is_covered(self, entry: LoggedEntry) -> bool:
@@ -130,7 +133,6 @@ class Contents:
             self._seen_people |= {who for who in (named("user"), named("by")) if who}
         if body["scope"]:
             self._seen_conversations.add(body["scope"])
-        self.items.count(body["scope"], "entries")
 
     def _write_messages(self, logged: list[tuple[int, Body]]) -> None:
         spoken = [(index, body) for index, body in logged if body["action"] in MESSAGE_ACTIONS]
