@@ -5,9 +5,9 @@ The server here is a small one of ours, which answers as Synapse 1.163 does.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -17,6 +17,7 @@ from benchmarks.peers import matrix
 from benchmarks.peers.homeserver import Guest, room_of
 from benchmarks.peers.matrix import Visitors, answered
 from dev.errors import SetupProblem
+from tests.benchmarks.serving import serving
 
 _PLAIN = b'HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 7\r\n\r\n{"a":1}'
 _CHUNKED = (
@@ -91,38 +92,22 @@ class Homeserver:
         }
 
 
-@asynccontextmanager
-async def _serving(homeserver: Homeserver) -> AsyncIterator[int]:
-    talks: list[asyncio.Task[None]] = []
-
+def _serving(homeserver: Homeserver) -> AbstractAsyncContextManager[int]:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talks.append(cast("asyncio.Task[None]", asyncio.current_task()))
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                method, target, _ = head.split("\r\n")[0].split()
-                fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:-2])
-                body = await reader.readexactly(int(fields.get("content-length", "0")))
-                user = fields.get("authorization", "bearer ").split(" ")[1]
-                said = json.dumps(
-                    await homeserver.answer(method, target, user, json.loads(body or "{}")),
-                    separators=(",", ":"),
-                )
-                size = f"Content-Length: {len(said)}\r\n\r\n"
-                writer.write(f"HTTP/1.1 200 OK\r\n{size}{said}".encode())
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            method, target, _ = head.split("\r\n")[0].split()
+            fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:-2])
+            body = await reader.readexactly(int(fields.get("content-length", "0")))
+            user = fields.get("authorization", "bearer ").split(" ")[1]
+            said = json.dumps(
+                await homeserver.answer(method, target, user, json.loads(body or "{}")),
+                separators=(",", ":"),
+            )
+            size = f"Content-Length: {len(said)}\r\n\r\n"
+            writer.write(f"HTTP/1.1 200 OK\r\n{size}{said}".encode())
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await server.wait_closed()
-        for one in talks:
-            one.cancel()
-        await asyncio.gather(*talks, return_exceptions=True)
+    return serving(talk)
 
 
 async def _sent_by(meddle: Meddle) -> int:

@@ -1,9 +1,8 @@
 """The XMPP client signs in, enters a room, hears every body once, and notices refusals."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import cast
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
@@ -13,6 +12,7 @@ from benchmarks.gateway.connection import Closed
 from benchmarks.gateway.counting import Counter, check, numbered
 from benchmarks.gateway.sizes import BYTES
 from benchmarks.peers.stream import Stream, bodies, private, to_all
+from tests.benchmarks.serving import serving
 
 # As ejabberd 23.01 and prosody 0.12 hand a private message on.
 _EJABBERD = (
@@ -56,31 +56,17 @@ def test_all_messages_have_one_size() -> None:
 Answer = Callable[[str], str]
 
 
-@asynccontextmanager
-async def _server(answer: Answer) -> AsyncIterator[int]:
+def _server(answer: Answer) -> AbstractAsyncContextManager[int]:
     """Answers what comes in one piece, a few bytes at a time."""
 
-    talks: list[asyncio.Task[None]] = []
-
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        talks.append(cast("asyncio.Task[None]", asyncio.current_task()))
-        with suppress(ConnectionError):  # the client ends by cutting it
-            while asked := await reader.read(65_536):
-                said = answer(asked.decode()).encode()
-                for at in range(0, len(said), 50):
-                    writer.write(said[at : at + 50])
-                    await writer.drain()
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
+        while asked := await reader.read(65_536):
+            said = answer(asked.decode()).encode()
+            for at in range(0, len(said), 50):
+                writer.write(said[at : at + 50])
+                await writer.drain()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await server.wait_closed()
-        await asyncio.gather(*talks)
+    return serving(talk)
 
 
 _HEAD = "<stream:stream id='1' from='localhost'><stream:features><bind/></stream:features>"
