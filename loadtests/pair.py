@@ -6,7 +6,6 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from app.realtime.client import Place, Refused
@@ -29,6 +28,7 @@ from app.realtime.protocol import (
     VoiceSignalled,
 )
 from loadtests.clock import now
+from loadtests.errands import Errands
 from loadtests.ledger import Ledger
 from loadtests.payload import Payload
 
@@ -116,8 +116,9 @@ class Pair:
         self._ear = ledger.listen(me.pid, f"signals:{me.pid}", 0)
         self._local = Description("rollback")
         self._wanted: float | None = None  # since when a connection is wanted
-        self._due: asyncio.Queue[Sequence[Action]] = asyncio.Queue()
-        self._worker = voice.engine.attend(self._work())
+        errands = Errands(self.negotiation, self._perform, overdue_seconds=OVERDUE_SECONDS)
+        self.do = errands.do
+        self._worker = voice.engine.attend(errands.run())
 
     def offer(self, since: float) -> None:
         """Connect; it counts from `since`."""
@@ -134,27 +135,11 @@ class Pair:
             self.voice.engine.log.done("signal", now() - payload.intended)
         self.do(self.negotiation.received(signal))
 
-    def do(self, actions: Sequence[Action]) -> None:
-        if actions:
-            self._due.put_nowait(actions)
-
     async def close(self) -> None:
         self._worker.cancel()
         await asyncio.gather(self._worker, return_exceptions=True)
         self.voice.engine.ledger.parted(self.negotiation.me.pid, self.peer.pid, now())
         await self.media.close()
-
-    async def _work(self) -> None:
-        while True:
-            try:
-                # Not `wait_for`, which forgets (until Python 3.12) that it was cancelled when
-                # there is something at that moment: whoever closes the pair would wait for ever.
-                async with asyncio.timeout(OVERDUE_SECONDS):
-                    actions = await self._due.get()
-            except TimeoutError:
-                actions = self.negotiation.overdue()
-            for action in actions:
-                await self._perform(action)
 
     async def _perform(self, action: Action) -> None:
         match action:

@@ -8,7 +8,7 @@ candidates before it tells a description, and cannot take an offer back: then it
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -50,6 +50,7 @@ from app.realtime.protocol import (
     VoiceSignalled,
 )
 from loadtests.device import new_device
+from loadtests.errands import Errands
 from tests.realtime.speaker import bearer
 
 PATIENCE = 60.0
@@ -84,13 +85,10 @@ class Pair:
         me = caller.place
         self.negotiation = Negotiation(Seat(me.pid, me.gen), Seat(peer.pid, peer.gen))
         self.pc = self._connection()
-        self._due: asyncio.Queue[Sequence[Action]] = asyncio.Queue()
         self._sinks: list[MediaBlackhole] = []
-        self._worker = asyncio.create_task(self._work())
-
-    def do(self, actions: Sequence[Action]) -> None:
-        if actions:
-            self._due.put_nowait(actions)
+        errands = Errands(self.negotiation, self._perform, overdue_seconds=OVERDUE_SECONDS)
+        self.do = errands.do
+        self._worker = asyncio.create_task(errands.run())
 
     async def close(self) -> None:
         self._worker.cancel()
@@ -102,15 +100,6 @@ class Pair:
         stats = await self.pc.getStats()
         found = (one for one in stats.values() if one.type == "inbound-rtp" and one.kind == kind)
         return sum(one.packetsReceived for one in found)
-
-    async def _work(self) -> None:
-        while True:
-            try:
-                actions = await asyncio.wait_for(self._due.get(), OVERDUE_SECONDS)
-            except TimeoutError:
-                actions = self.negotiation.overdue()
-            for action in actions:
-                await self._perform(action)
 
     async def _perform(self, action: Action) -> None:
         match action:
