@@ -29,7 +29,7 @@ from dev.privileges import dying_with_parent
 from dev.processes import ServerProcess
 from loadtests import ledger
 from loadtests.clock import now
-from loadtests.faults import GRANTED_SECONDS, LOSES_LEASES, OF_HOUSE, OF_USERS
+from loadtests.faults import GRANTED_SECONDS, LOSES_LEASES, OF_HOUSE, OF_USERS, lease_gaps
 from loadtests.house import House
 from loadtests.locustfile import USERS
 from loadtests.orders import Order
@@ -205,7 +205,10 @@ class Conductor:
             for fault in self.record.faults
             if fault.name == LOSES_LEASES
         ]
-        found = ledger.judge(pages, outages)
+        if self._house:
+            gaps = lease_gaps(read(self.folder).resources)
+            outages += [(began + since, began + until) for since, until in gaps]
+        found = ledger.judge(pages, sorted(outages))
         fields = {name: getattr(found, name) for name in Ledger.__struct_fields__}
         self.write(ledger=Ledger(**fields))
 

@@ -3,13 +3,16 @@
 Each returns what ends it, for the second half of the phase; None where it ends by itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import gevent
 import redis
 
 from loadtests.house import House
+from loadtests.record import Resources
 
+GAP_SECONDS = 6.0  # `app.voice.lifetimes.GAP_MS`
 Ending = Callable[[], None] | None
 
 
@@ -43,6 +46,20 @@ def roll(house: House) -> Ending:
             house.replace(gateway, gevent.sleep)
 
     return rest
+
+
+def lease_gaps(samples: Sequence[Resources]) -> list[tuple[float, float]]:
+    """Return from when until when nobody looked after leases, in seconds of the run: then they
+    begin anew, as docs/decisions/0016 says. Whatever the reason: Redis away, or no processor."""
+    gaps: list[tuple[float, float]] = []
+    for sample, after in pairwise(samples):
+        swept = sample.redis.swept if sample.redis else None
+        if swept is None or swept >= GAP_SECONDS:
+            began = sample.second - (swept or 0.0)
+            if gaps and gaps[-1][1] >= began:
+                began = gaps.pop()[0]
+            gaps.append((began, after.second))
+    return gaps
 
 
 OF_HOUSE: dict[str, Callable[[House], Ending]] = {

@@ -18,6 +18,12 @@ import msgspec
 from msgspec import Struct, field
 
 GHOST_SECONDS = 25.0
+PROMPT_SECONDS = 2.5
+"""Of the 25 s 20 are the lease and 2.5 lie between two sweeps (`app.voice.reaper.SECONDS`); so much
+is left to take somebody out and to tell the others. That is the same transaction as when somebody
+leaves: where the slowest change of a room took longer meanwhile (a machine that is short of
+processors), so may this. Somebody who simply stays is a ghost all the same, as each is looked for
+until the end of the run."""
 APART_SECONDS = 25.0
 DEAF_SECONDS = 5.0
 EXAMPLES = 10
@@ -113,6 +119,8 @@ class Page(Struct):
     pairs: int = 0  # that were connected
     apart: dict[str, Apart] = field(default_factory=dict)  # those that are not
     ways: dict[str, Way] = field(default_factory=dict)
+    changes: list[tuple[float, float]] = field(default_factory=list)
+    """Joins, leaves and mutes that took longer than `PROMPT_SECONDS`: when answered, how long."""
     written: float | None = None
 
 
@@ -148,6 +156,11 @@ class Ledger:
         stay = self.page.stays.setdefault(pid, Stay())
         stay.first = min(stay.first or at, at)
         stay.seen, stay.where = max(stay.seen or at, at), stay.where or room
+
+    def changed(self, at: float, seconds: float) -> None:
+        """A room was changed `at` that time, after so long."""
+        if seconds > PROMPT_SECONDS:
+            self.page.changes.append((at, seconds))
 
     def wanted(self, me: str, peer: str, room: str, at: float) -> None:
         """`me` begins to connect to `peer`."""
@@ -210,7 +223,8 @@ def judge(pages: Sequence[Page], outages: Sequence[tuple[float, float]] = ()) ->
         for ear in page.ears:
             _judge_ear(ear, said.get(ear.conversation, {}), verdict)
     stays = _stays(pages)
-    _judge_stays(stays, outages, verdict)
+    changes = [change for page in pages for change in page.changes]
+    _judge_stays(stays, outages, changes, verdict)
     _judge_pairs(pages, stays, verdict)
     _judge_ways(pages, stays, verdict)
     return verdict
@@ -285,7 +299,10 @@ def _stays(pages: Sequence[Page]) -> dict[str, Stay]:
 
 
 def _judge_stays(
-    stays: Mapping[str, Stay], outages: Sequence[tuple[float, float]], verdict: Verdict
+    stays: Mapping[str, Stay],
+    outages: Sequence[tuple[float, float]],
+    changes: Sequence[tuple[float, float]],
+    verdict: Verdict,
 ) -> None:
     for pid, stay in stays.items():
         # Whose joining was cut off before it was answered is not known here, and soon not there.
@@ -293,10 +310,16 @@ def _judge_stays(
         for since, until in outages:
             if gone and since - GHOST_SECONDS < gone < until:
                 gone = until
-        if gone and stay.seen and stay.seen > gone + GHOST_SECONDS:
+        if gone and stay.seen and stay.seen > gone + _allowed(gone, stay.seen, changes):
             verdict.ghosts += 1
             what = "it had gone" if stay.came else "it appeared, and nobody joined as that"
             verdict.note(f"{pid} was seen in {stay.where} {stay.seen - gone:.0f} s after {what}")
+
+
+def _allowed(gone: float, seen: float, changes: Sequence[tuple[float, float]]) -> float:
+    """How long somebody may be seen after going, with rooms as slow as they were meanwhile."""
+    slowest = [took for at, took in changes if at > gone and at - took < seen]
+    return GHOST_SECONDS - PROMPT_SECONDS + max([PROMPT_SECONDS, *slowest])
 
 
 def _judge_pairs(pages: Sequence[Page], stays: Mapping[str, Stay], verdict: Verdict) -> None:

@@ -160,11 +160,13 @@ class Postgres(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Redis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`commands` since its start."""
+    """`commands` since its start. `swept`: how many seconds ago the leases of voice rooms were
+    looked at; None where Redis knows of no time."""
 
     commands: int
     memory_bytes: int
     clients: int
+    swept: float | None = None
 
 
 class Resources(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

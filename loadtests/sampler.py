@@ -16,6 +16,7 @@ from loadtests.record import Postgres, Process, Redis, ResourceLog, Resources
 
 EVERY_SECONDS = 1.0
 WEIGHED_SECONDS = 10.0  # what a process shares with others takes the kernel a millisecond to say
+SWEEPS = "parley:voice:sweeps"  # of `app.voice.leases`, which wants Django
 Processes = Callable[[], Mapping[str, tuple[str, int]]]
 """Name to kind and process id of all that is to be looked at now."""
 _STATISTICS = """
@@ -129,8 +130,13 @@ def _redis(url: str) -> Redis | None:
     with suppress(redis.RedisError, OSError):
         if url:
             with redis.Redis.from_url(url, socket_timeout=1) as client:
-                told = client.info()
+                told, done, (seconds, micro) = (
+                    client.info(),
+                    client.hget(SWEEPS, "done"),
+                    client.time(),
+                )
             return Redis(
+                swept=seconds + micro / 1e6 - int(done) / 1e3 if done else None,
                 commands=told["total_commands_processed"],
                 memory_bytes=told["used_memory"],
                 clients=told["connected_clients"],

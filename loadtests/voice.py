@@ -5,8 +5,8 @@ found: somebody who is still there 25 s after going, or as whom nobody came.
 """
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 
 from app.realtime.client import Client, ConnectionLost, Place, Refused, Roster
 from app.realtime.protocol import (
@@ -55,14 +55,14 @@ class Voice(Actor):
             await self._enter(at)
         match action:
             case "voice.mute":
-                with self.engine.timed("voice.mute", at):
+                with self.engine.timed("voice.mute", at), self._changing():
                     self._muted = not self._muted
                     await self.place.mute(muted=self._muted)
             case "voice.drop":
                 with self.engine.timed("voice.drop", at):
                     await self._lose_the_socket()
             case "voice.leave":
-                with self.engine.timed("voice.leave", at):
+                with self.engine.timed("voice.leave", at), self._changing():
                     await self.place.leave()
                 await self._end()
                 await self._enter(now())
@@ -90,7 +90,10 @@ class Voice(Actor):
     async def _join(self, since: float) -> None:
         self.engine.log.intended("voice.join")
         with self.engine.timed("voice.join", since):
-            self.place = await self._client.join(self._room, self._device, self._kit.fingerprint)
+            with self._changing():
+                self.place = await self._client.join(
+                    self._room, self._device, self._kit.fingerprint
+                )
             self.engine.ledger.came(self.place.pid, self._room, now())
             self._watch = [
                 self.engine.attend(self._listen(since)),
@@ -120,6 +123,13 @@ class Voice(Actor):
         async with asyncio.timeout(20):
             while self.place.gen == gen and self.place.reason is None:
                 await asyncio.sleep(0.01)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Note how long a change of the room took, without the time in which it waited for us."""
+        began = now()
+        yield
+        self.engine.ledger.changed(now(), now() - began)
 
     # What happens in the room.
 

@@ -133,6 +133,23 @@ def test_somebody_seen_in_a_room_too_long_after_going_is_a_ghost() -> None:
     assert counts(judge([ledger.page])) == (0, 0, 0, 1)
 
 
+def test_whoever_is_put_out_as_slowly_as_others_leave_is_no_ghost() -> None:
+    ledger = Ledger()
+    ledger.came("pid-1", ROOM, 100.0)
+    ledger.gone("pid-1", 110.0)
+    ledger.seen("pid-1", ROOM, 137.0)
+    assert counts(judge([ledger.page])) == (0, 0, 0, 1)
+    ledger.changed(109.0, 9.0)  # before it went
+    ledger.changed(150.0, 9.0)  # after it was seen
+    ledger.changed(136.0, 1.0)
+    assert counts(judge([ledger.page])) == (0, 0, 0, 1)
+    other = Ledger()
+    other.changed(136.0, 5.0)
+    assert counts(judge([ledger.page, other.page])) == (0, 0, 0, 0)
+    ledger.seen("pid-1", ROOM, 138.0)
+    assert counts(judge([ledger.page, other.page])) == (0, 0, 0, 1)
+
+
 def test_after_leases_were_lost_they_begin_anew() -> None:
     ledger = Ledger()
     ledger.came("pid-1", ROOM, 100.0)
