@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from dataclasses import replace as dataclass_replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gevent
 from locust import User
@@ -24,6 +24,7 @@ from locust.stats import stats_history
 from locust.web import WebUI
 from msgspec.structs import replace
 
+from dev.errors import SetupProblem
 from dev.ports import LOOPBACK, free_port
 from dev.privileges import dying_with_parent
 from dev.processes import ServerProcess
@@ -77,6 +78,9 @@ class Crew:
                 "There is to be a worker at least; those of REMOTE need BIND=host:port."
             )
         return cls(here, elsewhere, (host, whole("BIND", port) or free_port()))
+
+
+Restored = TypeVar("Restored")
 
 
 class CutShort(Exception):
@@ -248,15 +252,23 @@ class Conductor:
             self._runner.send_message("happening", {"what": what, "seconds": half})
         elif self._house:
             self._house.on_serving = self._tell_serving
-            ending = OF_HOUSE[step.fault](self._house)
+            ending = self._restored(partial(OF_HOUSE[step.fault], self._house))
         self._sleep(half)
         if ending:
-            ending()
+            self._restored(ending)
         self.write(faults=[*self.record.faults, replace(fault, until=self._seconds)])
         self._sleep(half - 1)
 
     def _tell_serving(self, gateways: list[str]) -> None:
         self._runner.send_message("serving", {"gateways": gateways})
+
+    @staticmethod
+    def _restored(work: Callable[[], Restored]) -> Restored:
+        """Do something to the house. Raises CutShort where it does not stand up again."""
+        try:
+            return work()
+        except SetupProblem as problem:
+            raise CutShort(str(problem)) from None
 
     def _pace(self, members: float, others: float) -> None:
         rates = {"member": members, "voice": VOICE_RATE * others, "officer": OFFICER_RATE * others}

@@ -17,9 +17,18 @@ Ending = Callable[[], None] | None
 
 
 def kill_an_instance(house: House) -> Ending:
-    """SIGKILL of a gateway with all its processes; another takes its place."""
-    house.gateways[0].kill()
-    return house.gateways[0].start
+    """SIGKILL of a gateway with all its processes; another takes its place, and nobody is sent
+    there before it is ready."""
+    victim, *others = house.gateways
+    victim.kill()
+    house.on_serving([one.url for one in others])
+
+    def another() -> None:
+        victim.start()
+        victim.become_ready(gevent.sleep)
+        house.on_serving([one.url for one in house.gateways])
+
+    return another
 
 
 def restart_redis(house: House) -> Ending:

@@ -66,6 +66,14 @@ class Instance:
         if self._process:
             self._process.wait_until(lambda: answers(self.url), seconds=READY_SECONDS)
 
+    def become_ready(self, sleep: Callable[[float], None]) -> None:
+        """Wait until a balancer would send somebody here; `sleep` waits. Raises SetupProblem."""
+        until = time.monotonic() + READY_SECONDS
+        while not answers(self.url, "/readyz"):
+            if time.monotonic() > until:
+                raise SetupProblem(f"{self.name} was not ready within {READY_SECONDS} s.")
+            sleep(0.2)
+
     def kill(self) -> None:
         """gunicorn and its processes at once, as when a machine is lost."""
         if self._process:
@@ -149,11 +157,7 @@ class House:
         new = self._gateway(self._count)
         self.gateways.append(new)
         new.start()
-        until = time.monotonic() + READY_SECONDS
-        while not answers(new.url, "/readyz"):
-            if time.monotonic() > until:
-                raise SetupProblem(f"{new.name} was not ready within {READY_SECONDS} s.")
-            sleep(0.2)
+        new.become_ready(sleep)
         self.on_serving([one.url for one in self.gateways if one is not old])
         old.leave(sleep)
         self.gateways.remove(old)

@@ -103,6 +103,8 @@ def _sentence(check: Check) -> str:
     remark = f" {check.remark}" if check.remark else ""
     if check.measured is None:
         wanted = f"{check.bound} {check.limit:g}"
+        if check.remark and not check.limit:
+            return f"{check.name}:{remark}"
         if check.remark:
             return f"{check.name}: {wanted} {check.unit} was not shown.{remark}"
         return f"{check.name}: nothing was measured, so {wanted} was not shown."
@@ -156,7 +158,7 @@ def _offered(summary: Summary) -> list[Check]:
             unit="%",
             bound="at least",
             met=share >= limit,
-            remark="The users were not all there, or too slow.",
+            remark="" if share >= limit else "The users were not all there, or too slow.",
         )
     ]
 

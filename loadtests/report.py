@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from loadtests.comparison import FOLDER, Comparison, Kept, Unlike, compare, keep, read_kept
 from loadtests.figures import summarize
-from loadtests.judge import Verdict, judge
+from loadtests.judge import Outcome, Verdict, judge
 from loadtests.objectives import FILE, BadObjectives, load
 from loadtests.page import page
 from loadtests.record import Unreadable, read
@@ -75,11 +75,13 @@ def _baseline(named: str) -> Kept:
     return read_kept(kept)
 
 
-def _keep(name: str, summary: Summary) -> None:
+def _keep(name: str, report: Report) -> None:
+    if report.verdict.code not in {Outcome.PASSED, Outcome.MISSED}:
+        raise Unlike(f"Not kept: {report.verdict.title[0].lower()}{report.verdict.title[1:]}.")
     if not name.replace("-", "").isalnum():
         raise Unlike(f"A baseline's name has letters, digits and hyphens, not {name!r}.")
     FOLDER.mkdir(exist_ok=True)
-    text = msgspec.json.format(msgspec.json.encode(keep(summary)), indent=1)
+    text = msgspec.json.format(msgspec.json.encode(keep(report.summary)), indent=1)
     (FOLDER / f"{name}.json").write_bytes(text + b"\n")
     print(f"Kept as {FOLDER / name}.json.")
 
@@ -109,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
         html = write(given.run, report)
         print(_told(report, html))
         if given.keep:
-            _keep(given.keep, report.summary)
+            _keep(given.keep, report)
     except (Unreadable, BadObjectives, Unlike, OSError) as problem:
         print(f"No report: {problem}", file=sys.stderr)
         return NOTHING_TO_REPORT

@@ -218,6 +218,19 @@ def test_a_baseline_is_kept_small_and_found_by_its_name(
     assert "Nothing is worse or better" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "made", [Made(lag_ms=2000.0), Made(ledger=Ledger(acknowledged=1, received=1, lost=1))]
+)
+def test_what_says_nothing_is_no_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], made: Made
+) -> None:
+    monkeypatch.setattr(report, "FOLDER", tmp_path / "baselines")
+    run = made.write(tmp_path / "run")
+    assert report.main([str(run), "--keep", "one"]) == 5
+    assert "Not kept: " in capsys.readouterr().err
+    assert not (tmp_path / "baselines").exists()
+
+
 def test_baselines_in_the_repository_can_be_read() -> None:
     for path in FOLDER.glob("*.json"):
         assert report._baseline(path.stem).figures
