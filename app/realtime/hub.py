@@ -138,9 +138,10 @@ class Hub:
     def standing(self) -> dict[str, float]:
         """How much is listened to, for the metrics; asked in their thread."""
         channels = list(self._channels.values())
+        subscriptions = sum(len(each.sockets) + len(each.behind) for each in channels)
         return {
             metrics.GATEWAY_STREAMS.name: len(channels),
-            metrics.GATEWAY_SUBSCRIPTIONS.name: sum(len(each.everybody()) for each in channels),
+            metrics.GATEWAY_SUBSCRIPTIONS.name: subscriptions,
             metrics.REDIS_LINK.name: self._follower.connected,
         }
 
