@@ -44,8 +44,9 @@ MAX_OPENING = 500
 DRAIN_SECONDS = 6.5
 """How long sockets may take to leave by themselves: Cloud Run gives 10 s after SIGTERM."""
 LAST_WORDS_SECONDS = 1.5
-DRAIN_A_SECOND = 200
-"""How many sockets of ours are asked to open another one elsewhere within a second."""
+DRAIN_A_SECOND = 20
+"""How many sockets of ours are asked to open another one elsewhere within a second, as long as all
+can leave in time: those who stay wait for the tickets and readings of those who come."""
 
 
 class Gateway:
