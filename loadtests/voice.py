@@ -24,6 +24,7 @@ from loadtests.people import Person
 
 ACTIONS = {"voice.mute": 60, "voice.drop": 15, "voice.leave": 15, "voice.crash": 10}
 LOOK_SECONDS = 1.0
+CROWDED = 7  # of 8 that a mesh holds: two may come at once
 ATTEMPTS, AGAIN_SECONDS = 6, 5.0
 
 
@@ -67,10 +68,12 @@ class Voice(Actor):
                 await self._end()
                 await self._enter(now())
             case "voice.crash":
+                crowded = len(self.place.participants) >= CROWDED
                 with self.engine.timed("voice.crash", at):
                     await self._crash()
-                # Half of those who crash come back as another device: nothing replaces the old.
-                if self.engine.chance.random() < 0.5:
+                # Half of those who crash come back as another device: nothing replaces the old,
+                # whose place is taken for as long as its lease. A full room would refuse them.
+                if not crowded and self.engine.chance.random() < 0.5:
                     self._device = new_device()
                 await self._enter(now())
 
