@@ -141,6 +141,7 @@ WITHOUT_ENTRY: dict[str, str] = {
     "op ping": "is kept nowhere",
     "job audit.check_receipts": "only asks",
     "command audit_receipts": "only asks",
+    "command migrate": "the form of the tables alone, by whoever owns them",
     "job audit.anchor_due": "only starts audit.anchor for each anchor",
     "job compliance.resume_erasures": "only starts compliance.erase again",
     "job accounts.tidy": "drops what has expired and is refused anyway",

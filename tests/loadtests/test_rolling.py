@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from loadtests import faults, house
-from loadtests.house import House
+from loadtests.house import House, Instance
 from loadtests.people import Crowd
 
 
@@ -19,6 +19,9 @@ class Gateway:
 
     def start(self) -> None:
         self._notes.append(f"{self.name} starts")
+
+    def become_ready(self, sleep: Callable[[float], None]) -> None:
+        Instance.become_ready(cast(Instance, self), sleep)
 
     def leave(self, sleep: Callable[[float], None]) -> None:
         self._notes.append(f"{self.name} leaves")
