@@ -17,7 +17,7 @@ from django.db.models.query_utils import DeferredAttribute
 from app.encryption import envelope
 from app.encryption.contents import Content, Known, Loaded, StoredToken, Written
 from app.encryption.envelope import Fault, Opened, Sealed, SealError
-from app.encryption.keyring import keyring, prefetch_data_keys
+from app.encryption.keyring import data_keys_held, keyring, prefetch_data_keys
 from app.encryption.secret import (
     WRITTEN,
     Get_co,
@@ -37,12 +37,13 @@ __all__ = [
     "SealedTextField",
     "SealingContext",
     "SecretTextField",
+    "TextSealer",
     "blind_index",
+    "data_keys_held",
     "open_token",
     "opened",
     "prefetch_data_keys",
     "seal_now",
-    "seal_text",
     "token",
 ]
 
@@ -285,23 +286,24 @@ def token(instance: models.Model, name: str) -> str:
     return field.seal(instance, content).token
 
 
-def seal_text(
-    text: str,
-    *,
-    organization: UUID,
-    table: str,
-    column: str,
-    pk: UUID,
-    conversation: UUID | None,
-    revision: int,
-) -> Sealed:
-    """Seal a text for a row that is written past its model, by SQL. Raises `SealError`,
-    KeyUnavailable.
-    """
-    label = envelope.label(table, column)
-    place = envelope.place_in(label, organization, pk, conversation, revision)
-    key = keyring.to_seal(organization, conversation)
-    return envelope.seal(key.cipher, key.dek_id, place, text)
+class TextSealer:
+    """Seals the texts of one conversation in one column, for rows that are written past their
+    model, by SQL."""
+
+    __slots__ = ("_column", "_conversation", "_organization", "_within")
+
+    def __init__(self, *, organization: UUID, table: str, column: str, conversation: UUID) -> None:
+        self._organization, self._conversation = organization, conversation
+        self._column = envelope.column_in(envelope.label(table, column), organization)
+        self._within = conversation.bytes
+
+    def seal(self, text: str, *, pk: bytes, revision: int) -> tuple[Sealed, bytes]:
+        """Seal a text for the row of which `pk` is the UUID's bytes; returns the data key's id
+        with it. Raises `SealError`, KeyUnavailable.
+        """
+        key = keyring.to_seal(self._organization, self._conversation)
+        place = envelope.row_in(self._column, pk, self._within, revision)
+        return envelope.seal(key.cipher, key.dek_id, place, text), key.dek_id
 
 
 def open_token(

@@ -236,7 +236,7 @@ def test_one_organization_s_revoked_key_stops_nobody_else(
     keyring.forget()
     kms.keys[own].denied = True
     drafts = [
-        Draft(author, where.pk, uuid4(), "in one batch")
+        Draft(author, where.pk, str(uuid4()), "in one batch")
         for author, where in ((alice, mine), (eve, theirs))
     ]
     refusal, ack = send_messages(drafts)

@@ -107,9 +107,9 @@ def test_a_rotation_is_killed_and_run_again_while_people_write(
     server: WebServer, alice: User, bob: User, command: str, step: str
 ) -> None:
     ward = room(alice, bob)
-    drafts = [Draft(alice, ward.pk, uuid4(), f"before {number}") for number in range(450)]
+    drafts = [Draft(alice, ward.pk, str(uuid4()), f"before {number}") for number in range(450)]
     send_messages(drafts)
-    before = {draft.id: draft.body for draft in drafts}
+    before = {UUID(draft.id): draft.body for draft in drafts}
     first = list(DataKey.objects.values_list("pk", flat=True))
     wrapping = KeyEncryptionKey.objects.get(organization_id=alice.organization_id)
     with Writer(server, alice, ward) as writer:

@@ -112,7 +112,7 @@ def test_a_connection_that_was_cut_meanwhile_is_replaced(live_db: LiveDatabase) 
     cutter = psycopg2.connect(live_db.superuser_url)
     with cutter.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     cutter.close()

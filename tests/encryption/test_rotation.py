@@ -189,11 +189,12 @@ def test_two_at_the_same_time_are_one_too_many(alice: User, live_db: LiveDatabas
     rival = psycopg2.connect(live_db.app_url)
     with rival.cursor() as cursor:
         lock = f"parley/rotate-kek/{alice.organization_id}"
-        cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [lock])
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock])
         with pytest.raises(Conflict):
             rotate_key_encryption_key(alice.organization_id, tell=Told())
-    rival.close()
+    rival.rollback()  # not close(): its lock would be let go some time after it
     rotate_key_encryption_key(alice.organization_id, tell=Told())
+    rival.close()
 
 
 # Data keys

@@ -28,10 +28,9 @@ def add_to_index(said: Sequence[Said]) -> None:
     SearchTokens.objects.bulk_create([_tokens(*pair) for pair in wanted])
 
 
-def words_under(token: str, body: str) -> tuple[str, list[int]]:
-    """The blind words of a text, and the id (hex) of the data key that seals it and them."""
-    key = dek_id_in(token) or b""
-    return key.hex(), blind_words(key, index_words(body))
+def words_under(key: bytes, body: str) -> list[int]:
+    """The blind words of a text that is sealed under the data key with this id."""
+    return blind_words(key, index_words(body))
 
 
 def change_in_index(message: Message, version: MessageVersion) -> None:
@@ -83,12 +82,12 @@ def _readable(said: Iterable[Said]) -> Iterable[SearchTokens]:
 
 
 def _tokens(message: Message, version: MessageVersion) -> SearchTokens:
-    key, words = words_under(token(version, "body"), version.body or "")
+    key = dek_id_in(token(version, "body")) or b""
     return SearchTokens(
         message=message,
         conversation_id=message.conversation_id,
         author_id=message.author_id,
         created_at=message.created_at,
-        key_id=UUID(hex=key),
-        words=words,
+        key_id=UUID(bytes=key),
+        words=words_under(key, version.body or ""),
     )

@@ -153,12 +153,15 @@ def _everybody_knows() -> bool:
     before it was turned: a sender reads it after its first write, and so has its number by now.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
-        (next_number,) = cursor.fetchone()
+        # A number of our own: all that were given before are less. A snapshot's xmax will not
+        # do, it is what follows the last that *ended*, and who has a later number is not waited
+        # for (PostgreSQL, "Transaction ID and Snapshot Information Functions").
+        cursor.execute("SELECT pg_current_xact_id()::text::bigint")
+        (ours,) = cursor.fetchone()
         for _ in range(WAITS):
             cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
             (oldest,) = cursor.fetchone()
-            if oldest >= next_number:
+            if oldest >= ours:
                 return True
             time.sleep(0.1)
     return False

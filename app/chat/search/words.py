@@ -44,16 +44,21 @@ def folded(text: str) -> str:
 def words_of(text: str) -> list[str]:
     """The words of a text, in its order."""
     if text.isascii():
-        return text.encode().translate(_ASCII_FOLDED).decode().split()
+        return [word.decode() for word in _ascii_words(text)]
     return _words_in(folded(text))
 
 
-def index_words(text: str) -> set[str]:
-    """What a text is found by: its words, and pairs of neighbours in scripts without spaces."""
-    words = words_of(text)
+def _ascii_words(text: str) -> list[bytes]:
+    return text.encode().translate(_ASCII_FOLDED).split()
+
+
+def index_words(text: str) -> set[bytes]:
+    """What a text is found by, in UTF-8: its words, and pairs of neighbours in scripts without
+    spaces."""
     if text.isascii():  # no such script
-        return {*words}
-    return {*words, *map("".join, _pairs(words))}
+        return {*_ascii_words(text)}
+    words = words_of(text)
+    return {word.encode() for word in (*words, *map("".join, _pairs(words)))}
 
 
 def look_up(phrases: Iterable[Phrase]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -64,6 +65,34 @@ def test_off_and_on_again_is_found_at_every_step(alice: User, bob: User, ada: Us
     assert switch.progress(ada) == switch.Progress(IndexState.COMPLETE, 10, 10)
 
 
+def test_an_index_of_other_numbers_is_built_again_and_one_that_is_off_stays_off(
+    alice: User, bob: User, ada: User, live_db: LiveDatabase
+) -> None:
+    ward = room(alice, bob)
+    said = [f"bed {number}" for number in range(8)]
+    for text in said:
+        say(alice, ward, text)
+    numbers = list(SearchTokens.objects.order_by("pk").values_list("words", flat=True))
+    SearchTokens.objects.update(words=[1, 2, 3])
+    _migrate(live_db)
+    assert switch.progress(ada) == switch.Progress(IndexState.BUILDING, 0, 8)
+    while switch.progress(ada).state == IndexState.BUILDING:
+        assert texts(bob, "bed") == said[::-1]
+        switch.work_on_indexes(batches=1)
+    assert list(SearchTokens.objects.order_by("pk").values_list("words", flat=True)) == numbers
+
+    switch.switch_index(by=ada, on=False)
+    switch.work_on_indexes()
+    _migrate(live_db)
+    assert switch.progress(ada).state == IndexState.OFF
+
+
+def _migrate(live_db: LiveDatabase) -> None:
+    migration = import_module("app.chat.migrations.0007_words_by_cmac")
+    with live_db.acting_as("owner"), connection.cursor() as cursor:
+        cursor.execute(migration.BUILD_AGAIN)
+
+
 def test_the_index_is_what_finds_older_messages(
     alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,11 +119,14 @@ def test_turning_it_is_in_the_trail_and_for_administrators_alone(
     assert entry.document["after"] == {"search_index": False}
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["before-the-switch", "while-it-is-turned"])
 def test_a_message_whose_sender_knew_of_no_index_is_in_it_all_the_same(
-    alice: User, bob: User, ada: User, live_db: LiveDatabase
+    alice: User, bob: User, ada: User, live_db: LiveDatabase, later: bool
 ) -> None:
-    """Sent before the switch, committed after the build had begun: the build waits for it."""
+    """Sent when the switch was not committed, committed after the build had begun: the build
+    waits for it, whichever of the two transactions PostgreSQL numbered first."""
     ward = room(alice, bob)
+    say(alice, ward, "bed before")  # so that no key is made meanwhile, in another transaction
     switch.switch_index(by=ada, on=False)
     switch.work_on_indexes()
     sent, turned = threading.Event(), threading.Event()
@@ -108,16 +140,20 @@ def test_a_message_whose_sender_knew_of_no_index_is_in_it_all_the_same(
         finally:
             connection.close()
 
-    sender = threading.Thread(target=send_slowly)
-    sender.start()
-    assert sent.wait(20)
-    switch.switch_index(by=ada, on=True)
-
     def build() -> None:
         try:
             switch.work_on_indexes()
         finally:
             connection.close()
+
+    sender = threading.Thread(target=send_slowly)
+    with transaction.atomic():
+        if later:
+            switch.switch_index(by=ada, on=True)
+        sender.start()
+        assert sent.wait(20)
+        if not later:
+            switch.switch_index(by=ada, on=True)
 
     builder = threading.Thread(target=build)
     builder.start()
@@ -125,7 +161,7 @@ def test_a_message_whose_sender_knew_of_no_index_is_in_it_all_the_same(
     turned.set()
     sender.join()
     builder.join()
-    assert SearchTokens.objects.count() == 1
+    assert SearchTokens.objects.count() == 2
 
 
 def test_a_search_during_which_the_index_goes_is_begun_again(

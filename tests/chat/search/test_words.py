@@ -63,7 +63,8 @@ def test_a_text_in_ascii_has_the_words_that_it_has_beside_other_letters() -> Non
 
 
 def test_neighbours_in_a_script_without_spaces_are_indexed_as_pairs() -> None:
-    assert index_words("我在中文") == {"我", "在", "中", "文", "我在", "在中", "中文"}
+    pairs = {"我", "在", "中", "文", "我在", "在中", "中文"}
+    assert index_words("我在中文") == {word.encode() for word in pairs}
     assert look_up([("中", "文"), ("ward",)]) == ["ward", "中文"]
 
 
@@ -77,10 +78,11 @@ def test_the_index_holds_every_word_that_is_looked_up_for_a_text_that_says_it(
     phrases = [phrase for some in words if (phrase := tuple(words_of(" ".join(some))))]
     spoken = text + " " + ", ".join(" ".join(phrase) for phrase in phrases)
     assert says(spoken, phrases)
-    assert index_words(spoken).issuperset(look_up(phrases))
+    wanted = {word.encode() for word in look_up(phrases)}
+    assert index_words(spoken) >= wanted
     # Whoever says it all has everything that is looked up: the index never hides a hit.
     if says(text, phrases):
-        assert index_words(text).issuperset(look_up(phrases))
+        assert index_words(text) >= wanted
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
