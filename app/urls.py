@@ -4,9 +4,9 @@ from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/", include("app.chat.urls")),  # first, for sends: paths are tried in order
     path("api/", include("app.accounts.urls")),
-    path("api/", include("app.chat.urls")),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/", include("app.voice.urls")),
     path("api/compliance/", include("app.compliance.urls")),
     path("api/audit/", include("app.compliance.log.urls")),

@@ -92,14 +92,6 @@ def active_users(ids: Collection[UUID]) -> dict[UUID, User]:
     return {user.pk: user for user in found}
 
 
-def active_authors(ids: Collection[UUID]) -> dict[UUID, User]:
-    """The same with no more of each than what a send asks of them; one query."""
-    found = User.objects.filter(pk__in=ids, is_active=True).only(
-        "organization_id", "role", "is_active"
-    )
-    return {user.pk: user for user in found}
-
-
 def organization_exists(slug: str | None = None) -> bool:
     """Whether there is such an organization, or, without a slug, any at all."""
     found = Organization.objects.all()

@@ -6,7 +6,6 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from app.accounts import schema  # noqa: F401, PLC0415 - registers with drf-spectacular
         from app.accounts.access import officer_addresses  # noqa: PLC0415
         from app.accounts.models import Invitation, Organization, Session, User  # noqa: PLC0415
         from app.audit.anchors.configured import find_officers_with  # noqa: PLC0415

@@ -1,8 +1,9 @@
 """Who a request acts for: set once by a way of authenticating, undone when the request ends."""
 
 from contextlib import ExitStack
-from dataclasses import replace
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
@@ -13,6 +14,16 @@ from app.audit.context import ANONYMOUS, Origin, acting_as, acting_from, current
 from app.errors import Unauthenticated
 
 
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Who brings a token of ours, where whether its session lives is asked with what is done."""
+
+    session: UUID
+    user: UUID
+    organization: UUID
+    is_authenticated: ClassVar[bool] = True
+
+
 class Identity(ExitStack):
     """The origin and actor of one request, as the trail sees them, for as long as it runs."""
 
@@ -21,6 +32,11 @@ class Identity(ExitStack):
         self.session: Session | None = None
         self.enter_context(acting_from(origin))
         self.enter_context(acting_as(ANONYMOUS))
+
+    def claim(self, bearer: Bearer, method: str) -> None:
+        """From here on, what is recorded comes from a session that is asked for later."""
+        origin = replace(current_origin.get(), session=str(bearer.session), method=method)
+        self.enter_context(acting_from(origin))
 
     def assume(self, session: Session, method: str) -> None:
         """From here on, everything is done by the session's user."""

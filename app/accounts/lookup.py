@@ -1,10 +1,10 @@
 """The question of every request, whose session it comes with: its SQL is made once.
 
-Django makes SQL anew for each query, which takes four times as long as asking it. What is asked is
-`access.live`, the one rule of which sessions are alive.
+Django makes SQL anew for each query, and for this one that takes longer than to ask it
+(docs/performance.md). What is asked is `access.live`, the one rule of which sessions are alive.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import cache, partial
 from typing import Any, NamedTuple
@@ -17,11 +17,20 @@ from django.utils import timezone
 from app.accounts import access
 from app.accounts.models import Session
 
+_NONE = UUID(int=0)
+
 
 class _Asked(NamedTuple):
-    session: UUID
-    user: UUID
     now: datetime
+    session: UUID = _NONE
+    user: UUID = _NONE
+
+
+class Seen(NamedTuple):
+    """Whose session it is, and when it was last in use, to the minute."""
+
+    user: UUID
+    at: datetime
 
 
 class _Lookup(NamedTuple):
@@ -32,7 +41,7 @@ class _Lookup(NamedTuple):
 
 def live_session(session_id: UUID, user_id: UUID) -> Session | None:
     """The session with its user and organization, if it is alive and belongs to that user."""
-    asked = _Asked(session_id, user_id, timezone.now())
+    asked = _Asked(timezone.now(), session_id, user_id)
     lookup = _lookup()
     with connection.cursor() as cursor:
         cursor.execute(lookup.sql, [parameter(asked) for parameter in lookup.parameters])
@@ -40,9 +49,27 @@ def live_session(session_id: UUID, user_id: UUID) -> Session | None:
     return None if row is None else lookup.made(row)
 
 
+def alive(ids: Collection[UUID]) -> dict[UUID, Seen]:
+    """Those of these sessions that are alive."""
+    asked = _Asked(timezone.now())
+    sql, parameters = _many()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*(parameter(asked) for parameter in parameters), [*ids]])
+        return {session: Seen(user, at) for session, user, at in cursor.fetchall()}
+
+
+@cache
+def _many() -> tuple[str, tuple[Callable[[_Asked], Any], ...]]:
+    example = _Asked(timezone.now())
+    found = access.live(example.now).values_list("pk", "user_id", "last_seen_at")
+    sql, parameters = found.query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
+    places = tuple(_place(one, example) for one in parameters)
+    return f"{sql} AND accounts_session.id = ANY(%s)", places
+
+
 @cache
 def _lookup() -> _Lookup:
-    example = _Asked(uuid4(), uuid4(), timezone.now())
+    example = _Asked(timezone.now(), uuid4(), uuid4())
     found = access.live(example.now).filter(pk=example.session, user=example.user)
     compiler = found.select_related("user__organization").query.get_compiler(DEFAULT_DB_ALIAS)
     sql, parameters = compiler.as_sql()

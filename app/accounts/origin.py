@@ -46,6 +46,8 @@ def _canonical(text: str) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """The text without control characters, so that it cannot forge a line of a log."""
+    if text.isprintable():  # as most are: then nothing in it is of category C
+        return text[:limit]
     kept = (mark for mark in text[: limit * 2] if unicodedata.category(mark)[0] != "C")
     return "".join(kept)[:limit]
 

@@ -89,3 +89,9 @@ def require(user: User, permission: Permission) -> None:
     """Raise Denied unless the user has the permission."""
     if not allows(user, permission):
         raise Denied
+
+
+def require_of(role: str, permission: Permission) -> None:
+    """The same of an active user's role, where no more of them was read."""
+    if permission not in PERMISSIONS[Role(role)]:
+        raise Denied

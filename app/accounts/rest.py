@@ -4,8 +4,9 @@ A message never repeats what somebody sent: it may be logged on its way.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import IO, Any, NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, cached_property
+from typing import IO, Any, NoReturn, cast
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -13,6 +14,7 @@ from django.http import Http404, HttpRequest, JsonResponse
 from django.http.request import UnreadablePostError
 from rest_framework import exceptions as drf
 from rest_framework import parsers, serializers
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -147,22 +149,54 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
+class Negotiation(DefaultContentNegotiation):
+    """REST framework's, which is not asked where there is nothing to choose."""
+
+    def select_parser(self, request: Request, parsers: Iterable[Any]) -> Any:
+        first = next(iter(parsers), None)
+        if first is not None and request.content_type == first.media_type:
+            return first
+        return super().select_parser(request, parsers)
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[Any], format_suffix: str | None = None
+    ) -> Any:
+        only, *others = renderers
+        asked = others or format_suffix or request.META.get("QUERY_STRING")
+        if not asked and request.META.get("HTTP_ACCEPT", "*/*") in {"*/*", only.media_type}:
+            return only, only.media_type
+        return super().select_renderer(request, renderers, format_suffix)
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """A serializer that refuses what it does not know, instead of dropping it unseen."""
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping):
-            known = {name for name, field in self.fields.items() if not field.read_only}
-            unknown = [name for name in data if name not in known]
+            unknown = [name for name in data if name not in self._known]
             if unknown:
                 shown = {str(name)[:64]: ["There is no such field."] for name in unknown[:10]}
                 raise serializers.ValidationError(shown)
         return super().to_internal_value(data)
 
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(name for name, field in self.fields.items() if not field.read_only)
+
 
 def parsed(serializer: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
     """The request's body, checked. Raises REST framework's errors, which the handler knows."""
-    given = serializer(data=request.data)
+    try:
+        return cast(dict[str, Any], _checker(serializer).run_validation(request.data))
+    except drf.ValidationError:
+        given = serializer(data=request.data)  # it says what is wrong
     given.is_valid(raise_exception=True)
     checked: dict[str, Any] = given.validated_data
     return checked
+
+
+@cache
+def _checker(serializer: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    """One for all requests: a serializer copies all its fields when it is made, and remembers
+    nothing of what it checks."""
+    return serializer()

@@ -5,6 +5,9 @@ from app.chat.attachments import views as attachments
 from app.chat.search import views as search
 
 urlpatterns = [
+    path(
+        "conversations/<uuid:conversation>/messages", views.MessagesView.as_view(), name="messages"
+    ),
     path("search", search.SearchView.as_view(), name="search"),
     path("search/index", search.IndexView.as_view(), name="search-index"),
     path("conversations", views.ConversationsView.as_view(), name="conversations"),
@@ -18,9 +21,6 @@ urlpatterns = [
         "conversations/<uuid:conversation>/members/<uuid:user>",
         views.MemberView.as_view(),
         name="member",
-    ),
-    path(
-        "conversations/<uuid:conversation>/messages", views.MessagesView.as_view(), name="messages"
     ),
     path(
         "conversations/<uuid:conversation>/attachments",

@@ -1,20 +1,25 @@
 """The chat's REST API. Each method: parse, one call of a service or of access, respond."""
 
+from typing import Any
 from uuid import UUID
 
 import msgspec
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from app.accounts.identity import user_of
+from app.accounts.authentication import recognise
+from app.accounts.identity import Bearer, user_of
 from app.accounts.rest import parsed
 from app.accounts.schema import answers
 from app.audit.leaves import timestamp
 from app.chat import access, services
 from app.chat import serializers as shapes
-from app.chat.services import Draft
+from app.chat.services import Author, Draft
+from app.realtime.protocol import Ack
 
 
 class ConversationsView(APIView):
@@ -122,6 +127,15 @@ class MemberView(APIView):
 
 
 class MessagesView(APIView):
+    asks_later = ("POST",)
+    """Whose session it is, is asked for all messages that are committed together."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if request.method != "POST":
+            return super().dispatch(request, *args, **kwargs)
+        with services.coming():
+            return super().dispatch(request, *args, **kwargs)
+
     @extend_schema(
         parameters=[shapes.TimelineQuery], responses=answers({200: shapes.PageOut}, 400, 401, 404)
     )
@@ -138,18 +152,25 @@ class MessagesView(APIView):
     )
     def post(self, request: Request, conversation: UUID) -> Response:
         """Send a message. The same id sent again gets the same acknowledgement."""
-        asked = parsed(shapes.SendMessage, request)
-        ack = services.send_together(
-            Draft(
-                author=user_of(request),
-                conversation=conversation,
-                id=asked["id"],
-                body=asked["body"],
-                thread=asked.get("thread"),
-                attachments=tuple(asked.get("attachments", ())),
-            )
-        )
+        try:
+            ack = _send(request, conversation, parsed(shapes.SendMessage, request))
+        except Exception:
+            recognise(request)
+            raise
         return Response(msgspec.to_builtins(ack), status=201)
+
+
+def _send(request: Request, conversation: UUID, asked: dict[str, Any]) -> Ack:
+    bearer = request.auth if isinstance(request.auth, Bearer) else None
+    draft = Draft(
+        author=Author(bearer.user, bearer.organization) if bearer else user_of(request),
+        conversation=conversation,
+        id=str(asked["id"]),
+        body=asked["body"],
+        thread=asked.get("thread"),
+        attachments=tuple(asked.get("attachments", ())),
+    )
+    return services.send_together(draft, bearer)
 
 
 class MessageView(APIView):

@@ -186,7 +186,6 @@ if LIVEKIT_URL:
     )
 
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -223,8 +222,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "app.web.signing.GraveMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "app.web.features.PermissionsPolicyMiddleware",
+    "app.web.headers.HeadersMiddleware",
 ]
 
 ROOT_URLCONF = "app.urls"
@@ -290,6 +288,7 @@ REST_FRAMEWORK = {
         "app.accounts.authentication.TokenAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "app.accounts.rest.Negotiation",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "app.accounts.rest.exception_handler",
     "UNAUTHENTICATED_USER": None,

@@ -124,6 +124,15 @@ class HandedOver:
 Change = Opened | Closed | Joined | Resumed | Left | Changed | Summoned | HandedOver
 
 
+def conversation_of(change: Change) -> UUID:
+    """Where it happened."""
+    match change:
+        case Opened(where) | Closed(where) | HandedOver(conversation=where):
+            return where
+        case _:
+            return change.place.conversation
+
+
 class House:
     """The rooms that a command may touch: everybody in them, and places that it names."""
 

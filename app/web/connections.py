@@ -1,7 +1,7 @@
 """Under ASGI each request has a thread of its own, and with it a connection to the database: here
 GATEWAY_REQUESTS of them have one at the same time, and others wait for their turn.
 
-Under WSGI the server's threads are the bound.
+Under WSGI the server's threads are the bound, and keep theirs.
 """
 
 import threading
@@ -13,6 +13,7 @@ from django.db import connections
 from django.http import HttpRequest, HttpResponse
 
 from app.errors import Unavailable
+from app.kept_connection import KeptConnection
 from app.web.gate import closed
 
 PATIENCE = 10.0
@@ -23,10 +24,14 @@ class ConnectionsMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
         self._turns = threading.BoundedSemaphore(settings.GATEWAY_REQUESTS)
+        self._mine = KeptConnection()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not isinstance(request, ASGIRequest):
-            return self.get_response(request)
+            self._mine.begin()
+            response = self.get_response(request)
+            self._mine.worked()
+            return response
         if not self._turns.acquire(timeout=PATIENCE):
             return closed(request, Unavailable(), retry_after=5)
         try:

@@ -2,14 +2,19 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import jwt
 import pytest
 from django.conf import settings
 from django.test import Client
+from django.utils import timezone
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+from rest_framework_simplejwt.tokens import AccessToken, Token
 
 from app.accounts import services
+from app.accounts.authentication import Verified
+from app.accounts.identity import Bearer
 from app.accounts.models import Session, User
 from app.errors import Unauthenticated
 from tests.accounts.conftest import Trail, bearer, browser_session, tokens
@@ -35,7 +40,8 @@ def test_tokens_name_user_session_and_organization_and_last_as_promised(alice: U
         assert one["sub"] == str(alice.pk)
         assert one["sid"] == str(session.pk)
         assert one["org"] == str(alice.organization_id)
-    assert access["exp"] - access["iat"] == timedelta(minutes=15).total_seconds()
+    # Counted from when the refresh token was made: a second may have turned since.
+    assert timedelta(minutes=15).total_seconds() - (access["exp"] - access["iat"]) in {0, 1}
     assert refresh["exp"] - refresh["iat"] == timedelta(days=7).total_seconds()
 
 
@@ -103,6 +109,46 @@ def test_a_token_signed_by_somebody_else_is_refused(
     token = jwt.encode(forged, key, algorithm)
     answer = client.get("/api/me", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401
+
+
+def test_a_token_that_was_good_is_refused_once_its_session_has_ended(
+    alice: User, client: Client
+) -> None:
+    headers = bearer(tokens(alice))
+    assert client.get("/api/me", headers=headers).status_code == 200
+    Session.objects.update(ended_at=timezone.now(), ended_reason="signed_out")
+    assert client.get("/api/me", headers=headers).status_code == 401
+
+
+def test_a_token_is_verified_once_and_again_when_it_has_run_out(alice: User) -> None:
+    verified = Verified(most=2)
+    good, other, third, old = (_access() for _ in range(4))
+    old.set_exp(lifetime=timedelta(seconds=-1))
+    asked: list[bytes] = []
+
+    def bearer_of(raw: bytes, token: Token) -> Bearer:
+        def validated(raw: bytes) -> Token:
+            asked.append(raw)
+            return token
+
+        return verified.bearer(raw, validated)
+
+    assert bearer_of(b"good", good) == bearer_of(b"good", third)
+    assert str(bearer_of(b"good", third).session) == good["sid"]
+    assert asked == [b"good"]
+    bearer_of(b"old", old)
+    bearer_of(b"old", old)
+    assert asked == [b"good", b"old", b"old"]
+    for raw in (b"other", b"good"):  # no more than `most` are remembered
+        bearer_of(raw, other)
+    assert asked[3:] == [b"other", b"good"]
+
+
+def _access() -> Token:
+    token = AccessToken()
+    for claim in ("sid", "sub", "org"):
+        token[claim] = str(uuid4())
+    return token
 
 
 def test_a_token_of_one_user_does_not_open_the_session_of_another(

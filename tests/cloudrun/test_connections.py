@@ -1,9 +1,7 @@
 """Connections to PostgreSQL: what an instance may have is known, declared, and there for it."""
 
 import re
-import time
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -97,10 +95,10 @@ def test_an_instance_never_has_more_than_is_declared_and_answers_everybody(
         with holder.cursor() as cursor:
             cursor.execute("LOCK TABLE accounts_session IN ACCESS EXCLUSIVE MODE")
         asked = [askers.submit(ask, instance, token) for _ in range(asking)]
-        until(lambda: standing(looking, name)[1] >= most_at_once, instance)
+        instance.until(lambda: standing(looking, name)[1] >= most_at_once)
         most = 0
         for _ in range(3):  # probes get in, and no more of the others come
-            until(lambda: instance.answers("/readyz"), instance)
+            instance.until(lambda: instance.answers("/readyz"))
             there, waiting = standing(looking, name)
             most = max(most, there)
             assert waiting == most_at_once
@@ -126,13 +124,6 @@ def standing(looking: Any, name: str) -> tuple[int, int]:
         )
         found: tuple[int, int] = cursor.fetchone()
     return found
-
-
-def until(true: Callable[[], bool], instance: Instance) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline, instance.said()
-        time.sleep(0.05)
 
 
 def test_the_example_fits_and_what_does_not_is_refused_in_words(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from app.accounts.services.people import (
     set_active,
 )
 from app.accounts.services.signing import (
+    admit,
     end_session,
     issue_tokens,
     refresh,
@@ -25,6 +26,7 @@ from app.accounts.services.signing import (
 
 __all__ = [
     "add_user",
+    "admit",
     "change_password",
     "change_person",
     "change_role",

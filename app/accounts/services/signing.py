@@ -1,7 +1,8 @@
 """Signing in and out. What is refused is refused with one text, after the same work."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,8 +12,9 @@ from rest_framework_simplejwt.exceptions import TokenError
 
 from app.accounts.backends import verified
 from app.accounts.emails import normalised
+from app.accounts.identity import Bearer
 from app.accounts.limits import Limited, network, refund, spend
-from app.accounts.lookup import live_session
+from app.accounts.lookup import alive, live_session
 from app.accounts.models import Session, SessionKind, User
 from app.accounts.services.ending import end
 from app.accounts.tokens import SessionRefreshToken, TokenPair
@@ -166,6 +168,22 @@ def _betrayed(session: Session) -> None:
 
 def touch(session: Session) -> None:
     """Note that the session is in use; at most once a minute, and not in the trail."""
+    _touch({session.pk: session.last_seen_at})
+
+
+def admit(bearers: Collection[Bearer]) -> set[Bearer]:
+    """Those of them whose sessions are alive, which are then in use; one query for all."""
+    seen = alive({bearer.session for bearer in bearers}) if bearers else {}
+    admitted = {
+        bearer
+        for bearer in bearers
+        if bearer.session in seen and seen[bearer.session].user == bearer.user
+    }
+    _touch({bearer.session: seen[bearer.session].at for bearer in admitted})
+    return admitted
+
+
+def _touch(last_seen: Mapping[UUID, datetime]) -> None:
     now = timezone.now()
-    if now - session.last_seen_at > _SEEN_EVERY:
-        Session.objects.filter(pk=session.pk, ended_at=None).update(last_seen_at=now)
+    if late := [session for session, at in last_seen.items() if now - at > _SEEN_EVERY]:
+        Session.objects.filter(pk__in=late, ended_at=None).update(last_seen_at=now)

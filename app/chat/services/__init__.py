@@ -19,15 +19,17 @@ from app.chat.services.conversations import (
 from app.chat.services.editing import delete_message, edit_message
 from app.chat.services.leftovers import tidy_attachments
 from app.chat.services.reactions import react
-from app.chat.services.sending import Draft, send_message, send_messages
-from app.chat.services.together import send_together
+from app.chat.services.sending import Author, Draft, send_message, send_messages
+from app.chat.services.together import coming, send_together
 
 __all__ = [
+    "Author",
     "Draft",
     "add_member",
     "begin_upload",
     "cancel_upload",
     "change_conversation",
+    "coming",
     "complete_upload",
     "delete_message",
     "edit_message",

@@ -196,7 +196,7 @@ class Writer:
     # What is told.
 
     def _emit(self, act: Act, change: Change) -> None:
-        conversation = _where(change)
+        conversation = rooms.conversation_of(change)
         call = self._call(conversation).pk if isinstance(change, rooms.Joined) else UUID(int=0)
         event = rooms.event(change, call=call, at=timestamp(act.at))
         if event is None:
@@ -212,11 +212,3 @@ class Writer:
 
     def _record_call(self, act: Act, action: Action, conversation: UUID, **more: Any) -> None:
         self._records.append(entries.of_call(act, action, self._call(conversation), **more))
-
-
-def _where(change: Change) -> UUID:
-    match change:
-        case rooms.Opened(where) | rooms.Closed(where) | rooms.HandedOver(conversation=where):
-            return where
-        case _:
-            return change.place.conversation

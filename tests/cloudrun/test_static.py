@@ -1,37 +1,16 @@
-"""Production serves static files under names of their content."""
+"""The image serves static files under names of their content."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.settings.production import production_environment
-
-PROJECT = Path(__file__).resolve().parents[2]
-_COLLECT = """
-import sys
-from django.conf import settings
-import app.settings.prod as prod
-prod.STATIC_ROOT = sys.argv.pop(1)
-from django.core.management import execute_from_command_line
-execute_from_command_line(["manage.py", "collectstatic", "--no-input", "--verbosity", "0"])
-"""
+pytestmark = pytest.mark.xdist_group("image")
 
 
-@pytest.fixture(scope="module")
-def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("static")
-    subprocess.run(
-        [sys.executable, "-c", _COLLECT, str(target)],
-        cwd=PROJECT,
-        env={"PATH": os.environ["PATH"]} | production_environment(),
-        check=True,
-        capture_output=True,
-    )
-    return target
+@pytest.fixture
+def collected(image: Path) -> Path:
+    return image / "static"  # as app.settings.prod has it
 
 
 def test_every_import_of_a_hashed_module_names_a_hashed_module(collected: Path) -> None:
