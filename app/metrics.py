@@ -143,7 +143,7 @@ STATEMENTS = SEND_STAGE_SECONDS.of("statements")
 COMMIT = SEND_STAGE_SECONDS.of("commit")
 """COMMIT alone: deferred checks and the disk."""
 HINT = SEND_STAGE_SECONDS.of("hint")
-"""Telling the processes: one round trip to Redis."""
+"""Telling the other processes: until Redis has it."""
 DELIVERY = SEND_STAGE_SECONDS.of("delivery")
 """A round of a hub: from the first hint until its sockets were handed their events."""
 SEND_BATCH = Histogram(

@@ -10,15 +10,15 @@ from django.conf import settings
 from django.urls import path
 from msgspec import Struct
 
-from app.accounts.access import active_authors, active_users, live_sessions
+from app.accounts.access import active_users, live_sessions
 from app.accounts.models import User
 from app.accounts.origin import socket_origin
 from app.chat import consumers as chat
-from app.chat.streams import open_bodies
+from app.chat.streams import open_at_once, open_bodies
 from app.errors import Unauthenticated
 from app.realtime.commands import Taking
 from app.realtime.gateway import Backend, Gateway
-from app.realtime.protocol import AnyCommand, SendData, VoiceCommand
+from app.realtime.protocol import AnyCommand, VoiceCommand
 from app.realtime.services import Principal
 from app.voice import consumers as voice
 from app.voice import reaper
@@ -37,10 +37,6 @@ def _execute(principal: Principal, command: AnyCommand) -> Struct:
     return execute(user, principal.whence, command)
 
 
-def _send_many(sends: Sequence[tuple[Principal, SendData]]) -> Sequence[Struct | Exception]:
-    return chat.send_many(sends, active_authors({principal.user for principal, _ in sends}))
-
-
 def _take_places(wanted: Sequence[tuple[Principal, Taking]]) -> Sequence[Struct | Exception]:
     return voice.take_places(wanted, _users([principal for principal, _ in wanted]))
 
@@ -52,7 +48,7 @@ def _authorize(pairs: Sequence[tuple[Principal, str]]) -> Sequence[Exception | N
 gateway = Gateway(
     Backend(
         authorize=_authorize,
-        send_many=_send_many,
+        send_many=chat.send_many,
         execute=_execute,
         take_places=_take_places,
         renew_many=voice.renew_many,
@@ -60,6 +56,7 @@ gateway = Gateway(
         whence=socket_origin,
         live_sessions=live_sessions,
         open_bodies=open_bodies,
+        open_at_once=open_at_once,
         chores=[reaper.run, reaper.say_again],
     )
 )

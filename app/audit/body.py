@@ -74,15 +74,31 @@ _decode_usual = msgspec.json.Decoder(_Usual).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-def compose(document: dict[str, Any]) -> bytes:
-    """The canonical bytes of a new body; raises NotCanonical as `canonical.dump` does."""
-    canonical.check(document)
+def part(value: Any) -> str:
+    """The canonical text of a part of a new body; raises NotCanonical as `canonical.dump` does."""
+    canonical.check(value)
     try:
-        return _encode(document)
+        return _encode(value).decode()
     except UnicodeEncodeError:
         raise NotCanonical("a text is not valid Unicode") from None
     except TypeError:  # a text or number of somebody's own type: slower, and the same bytes
-        return canonical.dump(document)
+        return canonical.dump(value).decode()
+
+
+def compose(
+    *, id: str, time: str, organization: str, action: str, outcome: str, actor: str,
+    origin: str, target: str, scope: str, parameters: str, before: str, after: str,
+) -> bytes:  # fmt: skip
+    """The canonical bytes of a new body, of the canonical texts (`part`) of its parts.
+
+    Many entries share parts, which are encoded once. The keys are in their order (RFC 8785 section
+    3.2.3).
+    """
+    return (
+        f'{{"action":{action},"actor":{actor},"after":{after},"before":{before},"id":{id},'
+        f'"organization":{organization},"origin":{origin},"outcome":{outcome},'
+        f'"parameters":{parameters},"scope":{scope},"target":{target},"time":{time},"v":1}}'
+    ).encode()
 
 
 def parse(data: bytes) -> Body:

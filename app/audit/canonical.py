@@ -52,13 +52,16 @@ def check(value: Any) -> None:
         return
     if kind is dict:
         try:
-            keys = "".join(value)
+            ascii_keys = "".join(value).isascii()
         except TypeError:
-            keys = None
-        if keys is None or not keys.isascii():
+            ascii_keys = False
+        if not ascii_keys:
             raise NotCanonical("a key is not ASCII text")
         for inner in value.values():
-            if type(inner) not in _PLAIN:  # most are: a call less for each
+            of = type(inner)  # most are one of these: a call less for each
+            if of not in _PLAIN and not (
+                of is int and -LARGEST_INTEGER <= inner <= LARGEST_INTEGER
+            ):
                 check(inner)
     elif kind is list or kind is tuple:
         for inner in value:

@@ -18,7 +18,7 @@ from app.audit.actions import Action
 from app.audit.checkpoint import with_lines_of
 from app.audit.models import Checkpoint, Cosignature, Entry, Key, Leaf, Node
 
-BATCH = 2000  # leaves
+BATCH = 500  # leaves: with all that is made of them, a worker's memory is as large as its largest
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,8 +85,8 @@ class Entry(AbstractLogEntry, models.Model):  # type: ignore[misc]  # auditlog i
             DEFAULT_DB_ALIAS,
             _WRITTEN,
             [
-                written.id, written.uuid, record.organization, record.action.value, record.scope,
-                record.actor.id, target.type, target.id, target.parent, written.at,
+                written.id, uuids.UUID(written.uuid), record.organization, record.action.value,
+                record.scope, record.actor.id, target.type, target.id, target.parent, written.at,
                 written.body, written.body_hash, written.leaf,
             ],
         )  # fmt: skip

@@ -6,10 +6,11 @@ not at all. Nothing is ever serialised again: what is hashed is what is stored.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connections
@@ -18,8 +19,8 @@ from app.audit import arrays, leaves, merkle, receipts
 from app.audit import body as bodies
 from app.audit.actions import Action
 from app.audit.context import Actor, Origin, current_origin
+from app.uuids import random_uuid
 
-BODY_VERSION = 1
 _AGENT_LENGTH = 256
 # An array a column: one short statement, however many entries there are.
 _INSERT = """
@@ -40,8 +41,7 @@ class OutsideTransaction(RuntimeError):
     """An entry was to be written without a transaction around it and its change."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What it happened to: a type such as "message_version", its id, and what that belongs to."""
 
     type: str
@@ -49,8 +49,10 @@ class Target:
     parent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Record(NamedTuple):
     """What happened, to be written as an entry.
 
     `scope` is the conversation it happened in, None the organization itself. `before`, `after`
@@ -63,9 +65,9 @@ class Record:
     actor: Actor
     target: Target
     scope: UUID | None = None
-    before: Mapping[str, Any] = field(default_factory=dict)
-    after: Mapping[str, Any] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = _NOTHING
+    after: Mapping[str, Any] = _NOTHING
+    parameters: Mapping[str, Any] = _NOTHING
     outcome: str = "success"
     origin: Origin | None = None
     """Where it came from, when a batch carries several people's; else the current origin."""
@@ -75,7 +77,7 @@ class Written(NamedTuple):
     """The columns of a written entry; `id` is the database's, `leaf_hash` RFC 6962's."""
 
     id: int
-    uuid: UUID
+    uuid: str
     record: Record
     at: datetime
     body: bytes
@@ -108,7 +110,7 @@ def _insert(records: Sequence[Record], using: str) -> list[Written]:
         cursor.execute(_INSERT, [*_as_arrays(columns), *map(list, columns[-3:])])
         # By uuid, because SQL promises no order for RETURNING.
         ids: dict[str, int] = dict(cursor.fetchall())
-    return [_written(ids[row.columns[0]], row) for row in composed]
+    return [_written(ids[row.uuid], row) for row in composed]
 
 
 def _written(number: int, row: "_Composed") -> Written:
@@ -136,66 +138,69 @@ def _as_arrays(columns: Sequence[tuple[Any, ...]]) -> list[str]:
 class _Composed(NamedTuple):
     """A row to be inserted; `columns` are those of _INSERT, ids and time as the body has them."""
 
-    uuid: UUID
+    uuid: str
     record: Record
     at: datetime
     columns: tuple[Any, ...]
 
 
 class _Scope(NamedTuple):
-    """What all entries of one scope share: texts of the ids, and the pseudonym."""
+    """What all entries of one scope share: ids as columns, parts of the body, the pseudonym."""
 
     organization: str
     scope: str | None
+    organization_part: str
+    scope_part: str
     pseudonym: str
 
 
 class _Actor(NamedTuple):
-    """What all entries of one actor share: its part of the body, and the pseudonym."""
+    """What all entries of one actor share: its id, its part of the body, the pseudonym."""
 
-    document: dict[str, str | None]
+    id: str | None
+    part: str
     pseudonym: str
 
 
 class _Composer:
-    """Makes rows of the records of a batch. Many have the same scope and the same actor: what
-    these have in common is made once."""
+    """Makes rows of the records of a batch, which are of one moment. Many have the same scope,
+    actor and origin: what these have in common is made once."""
 
     def __init__(self) -> None:
+        self._at = datetime.now(UTC)
+        self._time = leaves.timestamp(self._at)
         self._current = current_origin.get()
         self._master: bytes = settings.AUDIT_PSEUDONYM_KEY
         # By numbers: hashing and comparing UUIDs is done in Python.
         self._scopes: dict[tuple[int, int], _Scope] = {}
-        self._actors: dict[tuple[int, str, int, str], _Actor] = {}
+        self._actors: dict[tuple[int, int], _Actor] = {}  # by identity: the records hold them
+        self._origins: dict[int, str] = {}  # by identity: the records hold them
 
     def __call__(self, record: Record) -> _Composed:
-        number, at = uuid4(), datetime.now(UTC)
+        uuid, at, time = random_uuid(), self._at, self._time
         scope, actor, target = self._scope(record), self._actor(record), record.target
-        uuid, time, action = str(number), leaves.timestamp(at), record.action.value
+        action = record.action.value
         body = bodies.compose(
-            {
-                "v": BODY_VERSION,
-                "id": uuid,
-                "time": time,
-                "organization": scope.organization,
-                "action": action,
-                "outcome": record.outcome,
-                "actor": actor.document,
-                "origin": _origin_document(record.origin or self._current),
-                "target": {"type": target.type, "id": target.id, "parent": target.parent},
-                "scope": scope.scope,
-                "parameters": dict(record.parameters),
-                "before": dict(record.before),
-                "after": dict(record.after),
-            }
+            id=f'"{uuid}"',
+            time=f'"{time}"',
+            organization=scope.organization_part,
+            action=f'"{action}"',
+            outcome=_outcome(record.outcome),
+            actor=actor.part,
+            origin=self._origin(record.origin or self._current),
+            target=bodies.part({"type": target.type, "id": target.id, "parent": target.parent}),
+            scope=scope.scope_part,
+            parameters=_part(record.parameters),
+            before=_part(record.before),
+            after=_part(record.after),
         )
         body_hash = hashlib.sha256(body).digest()
         leaf = leaves.leaf_line(time, scope.pseudonym, actor.pseudonym, body_hash.hex())
         columns = (
-            uuid, scope.organization, action, scope.scope, actor.document["id"], target.type,
+            uuid, scope.organization, action, scope.scope, actor.id, target.type,
             target.id, target.parent, time, body, body_hash, leaf,
         )  # fmt: skip
-        return _Composed(number, record, at, columns)
+        return _Composed(uuid, record, at, columns)
 
     def _scope(self, record: Record) -> _Scope:
         organization, scope = record.organization, record.scope
@@ -203,35 +208,50 @@ class _Composer:
         found = self._scopes.get(key)
         if found is None:
             subject = leaves.scope_subject(organization, scope)
+            name, within = str(organization), None if scope is None else str(scope)
             found = self._scopes[key] = _Scope(
-                str(organization),
-                None if scope is None else str(scope),
+                name,
+                within,
+                bodies.part(name),
+                bodies.part(within),
                 leaves.pseudonym(self._master, leaves.SCOPE, organization, subject),
             )
         return found
 
     def _actor(self, record: Record) -> _Actor:
         organization, actor = record.organization, record.actor
-        role, identity = str(actor.role), actor.id
-        key = organization.int, actor.kind, -1 if identity is None else identity.int, role
+        key = organization.int, id(actor)
         found = self._actors.get(key)
         if found is None:
+            identity, role = actor.id, actor.role
             subject = leaves.actor_subject(actor.kind, identity)
-            document = {
-                "kind": actor.kind,
-                "id": None if identity is None else str(identity),
-                "role": role,
-            }
-            pseudonym = leaves.pseudonym(self._master, leaves.ACTOR, organization, subject)
-            found = self._actors[key] = _Actor(document, pseudonym)
+            text = None if identity is None else str(identity)
+            found = self._actors[key] = _Actor(
+                text,
+                bodies.part({"kind": actor.kind, "id": text, "role": role}),
+                leaves.pseudonym(self._master, leaves.ACTOR, organization, subject),
+            )
+        return found
+
+    def _origin(self, origin: Origin) -> str:
+        found = self._origins.get(id(origin))
+        if found is None:
+            found = self._origins[id(origin)] = bodies.part(
+                {
+                    "request_id": origin.request_id,
+                    "session": origin.session,
+                    "address": origin.address,
+                    "agent": origin.agent[:_AGENT_LENGTH],
+                    "method": origin.method,
+                }
+            )
         return found
 
 
-def _origin_document(origin: Origin) -> dict[str, str]:
-    return {
-        "request_id": origin.request_id,
-        "session": origin.session,
-        "address": origin.address,
-        "agent": origin.agent[:_AGENT_LENGTH],
-        "method": origin.method,
-    }
+@lru_cache(maxsize=16)
+def _outcome(outcome: str) -> str:
+    return bodies.part(outcome)
+
+
+def _part(values: Mapping[str, Any]) -> str:
+    return bodies.part({**values}) if values else "{}"

@@ -8,8 +8,8 @@ from msgspec import Struct
 from app.accounts.models import User
 from app.audit.context import Origin, acting_as, acting_from
 from app.chat import access, services
-from app.chat.services import Draft
-from app.errors import DomainError, Invalid, NotFound, Unauthenticated
+from app.chat.services import Author, Draft
+from app.errors import DomainError, Invalid, NotFound
 from app.realtime import protocol
 from app.realtime.protocol import AnyCommand, SendData
 from app.realtime.services import Principal
@@ -37,26 +37,23 @@ def execute(user: User, whence: Origin, command: AnyCommand) -> Struct:
 
 
 def send_many(
-    sends: Sequence[tuple[Principal, SendData]], users: dict[UUID, User]
+    sends: Sequence[tuple[Principal, SendData]],
 ) -> Sequence[Struct | DomainError]:
     """Commit a batch of sends together; each has its own outcome."""
-    known = [(principal, data) for principal, data in sends if principal.user in users]
+    conversations = {text: UUID(text) for text in {data.conversation for _, data in sends}}
     drafts = [
         Draft(
-            author=users[principal.user],
-            conversation=UUID(data.conversation),
-            id=UUID(data.id),
+            author=Author(principal.user, principal.organization),
+            conversation=conversations[data.conversation],
+            id=data.id,
             body=data.body,
             thread=UUID(data.thread) if data.thread else None,
             origin=principal.whence,
             attachments=tuple(UUID(one) for one in data.attachments),
         )
-        for principal, data in known
+        for principal, data in sends
     ]
-    outcomes = iter(services.send_messages(drafts)) if drafts else iter(())
-    return [
-        next(outcomes) if principal.user in users else Unauthenticated() for principal, _ in sends
-    ]
+    return services.send_messages(drafts)
 
 
 _FOR_MEMBERS = ("conversation:", "voice:")  # whose id is a conversation's

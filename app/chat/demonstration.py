@@ -121,7 +121,7 @@ class _Talk:
     def _say(
         self, room: Conversation, name: str, words: str, *, thread: UUID | None = None
     ) -> UUID:
-        draft = Draft(self.people[name], room.pk, uuid4(), words, thread)
+        draft = Draft(self.people[name], room.pk, str(uuid4()), words, thread)
         return UUID(send_message(draft).id)
 
     def _react(self, message: UUID, name: str, emoji: str) -> None:

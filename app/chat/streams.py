@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.chat.access import attached, readable, shown, text_of
 from app.chat.models import MessageVersion
-from app.encryption.fields import open_token, prefetch_data_keys, token
+from app.encryption.fields import data_keys_held, open_token, prefetch_data_keys, token
 from app.realtime.log import Event
 
 _WITH_TEXT = {"message.created", "message.edited"}
@@ -21,16 +21,39 @@ def open_bodies(events: Sequence[Event]) -> None:
     An event in the log brings no text along: its version is read, all of them at once.
     """
     with_text = [event for event in events if event.type in _WITH_TEXT]
-    hinted = [(event, event.sealed) for event in with_text if event.sealed]
-    prefetch_data_keys([sealed[0] for _, sealed in hinted])
-    for event, sealed in hinted:
-        event.data["body"] = _hinted_text(event, *sealed)
+    hinted = [event for event in with_text if event.sealed]
+    prefetch_data_keys(_tokens(hinted))
+    _fill_from_hints(hinted)
     logged = [event for event in with_text if not event.sealed]
     if logged:
         _fill_from_rows(logged)
     carriers = [event for event in events if event.data.get("attachments")]
     if carriers:
         _name_files(carriers)
+
+
+def open_at_once(events: Sequence[Event]) -> bool:
+    """Do the same without a query, and so without waiting; where it takes one, do nothing.
+
+    Returns whether it was done.
+    """
+    hinted = [event for event in events if event.type in _WITH_TEXT]
+    if not all(event.sealed for event in hinted) or not data_keys_held(_tokens(hinted)):
+        return False
+    if any(event.data.get("attachments") for event in events):
+        return False
+    _fill_from_hints(hinted)
+    return True
+
+
+def _tokens(hinted: Sequence[Event]) -> list[str]:
+    return [event.sealed[0] for event in hinted if event.sealed]
+
+
+def _fill_from_hints(hinted: Sequence[Event]) -> None:
+    for event in hinted:
+        if event.sealed:
+            event.data["body"] = _hinted_text(event, *event.sealed)
 
 
 def _name_files(carriers: list[Event]) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from time import perf_counter
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from app import metrics
 
@@ -18,43 +18,41 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+LIMIT = 200
 GATHER_SECONDS = 0.001
 GATHERINGS = 5
 MANY = 10
 """Items of a batch after which the next is waited for."""
 
 
-class _Waiting(NamedTuple, Generic[Item, Result]):
-    item: Item
-    future: asyncio.Future[Result]
-    since: float
+Work = Callable[[Sequence[Item]], Coroutine[Any, Any, Sequence[Result | Exception]]]
+"""Returns a result or an exception for each item, in order."""
 
 
-class Batcher(Generic[Item, Result]):
-    """Calls `work` with up to `limit` items at a time; `work` returns a result or an
-    exception for each, in order. `waits` observes how long each item waited for that."""
+class Batches(Generic[Item, Result]):
+    """Calls `work` with up to `limit` items at a time, and then `settle` with their outcomes.
+    `waits` observes how long each item waited for its batch."""
 
     def __init__(
         self,
-        work: Callable[[Sequence[Item]], Coroutine[Any, Any, Sequence[Result | Exception]]],
+        work: Work[Item, Result],
+        settle: Callable[[Sequence[Item], Sequence[Result | Exception]], None],
         *,
-        limit: int = 200,
+        limit: int = LIMIT,
         waits: metrics.Spread | None = None,
     ) -> None:
-        self._work = work
+        self._work, self._settle = work, settle
         self._limit = limit
         self._waits = waits
         # Not asyncio's queue: that costs as much as decoding the command.
-        self._waiting: deque[_Waiting[Item, Result]] = deque()
+        self._waiting: deque[tuple[Item, float]] = deque()
         self._wake = asyncio.Event()
         self._before = 0
 
-    def put(self, item: Item) -> asyncio.Future[Result]:
-        """Queue `item`; the future has its result, or the exception that it met."""
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(item, future, perf_counter()))
+    def put(self, item: Item) -> None:
+        """Queue `item`."""
+        self._waiting.append((item, perf_counter()))
         self._wake.set()
-        return future
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -78,19 +76,50 @@ class Batcher(Generic[Item, Result]):
             here = len(self._waiting)
             await asyncio.sleep(GATHER_SECONDS)
 
-    async def _do(self, batch: list[_Waiting[Item, Result]]) -> None:
+    async def _do(self, batch: list[tuple[Item, float]]) -> None:
         if self._waits is not None:
             now = perf_counter()
-            for each in batch:
-                self._waits.observe(now - each.since)
+            for _, since in batch:
+                self._waits.observe(now - since)
+        items = [item for item, _ in batch]
         try:
-            results: Sequence[Result | Exception] = await self._work([each.item for each in batch])
+            outcomes: Sequence[Result | Exception] = await self._work(items)
         except Exception as error:
-            results = [error] * len(batch)
-        for (_, future, _), result in zip(batch, results, strict=True):
-            if future.done():
-                continue
-            if isinstance(result, Exception):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
+            outcomes = [error] * len(items)
+        self._settle(items, outcomes)
+
+
+class Batcher(Generic[Item, Result]):
+    """The same for who awaits the outcome of one item."""
+
+    def __init__(self, work: Work[Item, Result], *, limit: int = LIMIT) -> None:
+        async def without_futures(
+            asked: Sequence[tuple[Item, asyncio.Future[Result]]],
+        ) -> Sequence[Result | Exception]:
+            return await work([item for item, _ in asked])
+
+        self._batches: Batches[tuple[Item, asyncio.Future[Result]], Result]
+        self._batches = Batches(without_futures, _answer, limit=limit)
+
+    def put(self, item: Item) -> asyncio.Future[Result]:
+        """Queue `item`; the future has its result, or the exception that it met."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._batches.put((item, future))
+        return future
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await self._batches.run()
+
+
+def _answer(
+    asked: Sequence[tuple[Item, asyncio.Future[Result]]],
+    outcomes: Sequence[Result | Exception],
+) -> None:
+    for (_, future), outcome in zip(asked, outcomes, strict=True):
+        if future.done():
+            continue
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

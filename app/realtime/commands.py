@@ -8,11 +8,10 @@ resumptions of voice rooms. The rest of a socket's commands wait for each other.
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -22,8 +21,8 @@ from app.audit.context import Origin
 from app.audit.services import note_refusal
 from app.errors import DomainError, RateLimited
 from app.realtime import protocol
-from app.realtime.batcher import Batcher
-from app.realtime.hub import Authorize, Hub, InThread, OpenBodies, Rosters
+from app.realtime.batcher import Batcher, Batches
+from app.realtime.hub import Authorize, Hub, InThread, OpenAtOnce, OpenBodies, Rosters
 from app.realtime.lanes import Lane, Lanes
 from app.realtime.protocol import Code
 from app.realtime.rooms import Seat
@@ -58,6 +57,7 @@ class Backend:
     """What can be believed of where a handshake (an ASGI scope) came from."""
     live_sessions: Callable[[Collection[UUID]], set[UUID]]
     open_bodies: OpenBodies
+    open_at_once: OpenAtOnce
     chores: Sequence[Callable[[InThread], Coroutine[Any, Any, None]]] = ()
     """What each process keeps doing beside its sockets, until it is cancelled."""
 
@@ -79,6 +79,14 @@ Refresh = Callable[[Socket, str], Awaitable[Struct]]
 Shown = Callable[[Socket, Literal["active", "away"]], None]
 
 
+class _Sending(NamedTuple):
+    """A send under way, and who is to be answered."""
+
+    socket: Socket
+    principal: Principal
+    command: protocol.Send
+
+
 class Commands:
     """Decodes frames, and carries out what they ask."""
 
@@ -87,8 +95,8 @@ class Commands:
     ) -> None:
         self._backend, self._hub, self._lanes = backend, hub, lanes
         self._refresh, self._shown = refresh, shown
-        self._sends: Batcher[tuple[Principal, protocol.SendData], Struct] = Batcher(
-            lambda batch: lanes.run(Lane.SENDS, backend.send_many, batch), waits=metrics.QUEUE
+        self._sends: Batches[_Sending, Struct] = Batches(
+            self._commit, self._settle, waits=metrics.QUEUE
         )
         self._places: Batcher[tuple[Principal, Taking], Struct] = Batcher(
             lambda batch: lanes.run(Lane.PLACES, backend.take_places, batch)
@@ -140,6 +148,10 @@ class Commands:
             _answer(socket, command.id, protocol.Nothing())
 
     def _begin(self, socket: Socket, command: protocol.AnyCommand) -> None:
+        if type(command) is protocol.Send and socket.backlog is None:  # most are
+            socket.began()
+            self._send(socket, command)
+            return
         match command:
             case protocol.Ping():
                 _answer(socket, command.id, protocol.Nothing())
@@ -150,9 +162,6 @@ class Commands:
             case _ if socket.backlog is not None:
                 socket.began()
                 socket.backlog.append(command)
-            case protocol.Send():
-                socket.began()
-                self._send(socket, command)
             case _:
                 socket.began()
                 socket.backlog = deque([command])
@@ -171,22 +180,31 @@ class Commands:
             _answer(socket, number, protocol.Nothing())
 
     def _send(self, socket: Socket, command: protocol.Send) -> None:
-        # Not awaited: a client may have many under way, and they commit together. The
-        # batcher keeps their order.
-        acked = self._sends.put((socket.principal, command.d))
-        acked.add_done_callback(partial(self._sent, socket, command.id))
+        # Not awaited: a client may have many under way, and they commit together, in their order.
+        self._sends.put(_Sending(socket, socket.principal, command))
 
-    def _sent(self, socket: Socket, number: int, acked: asyncio.Future[Struct]) -> None:
-        socket.ended()
-        if acked.cancelled():
-            return
-        error = acked.exception()
-        if isinstance(error, Exception):
-            metrics.COMMANDS.add("send", _outcome(error))
-            _refuse(socket, number, error)
-        elif error is None:
-            metrics.COMMANDS.add("send", "ok")
-            _answer(socket, number, acked.result())
+    async def _commit(self, sends: Sequence[_Sending]) -> Sequence[Struct | Exception]:
+        batch = [(one.principal, one.command.d) for one in sends]
+        return await self._lanes.run(Lane.SENDS, self._backend.send_many, batch)
+
+    def _settle(self, sends: Sequence[_Sending], outcomes: Sequence[Struct | Exception]) -> None:
+        """Answer a batch: all that is for one socket in one piece."""
+        answers: dict[Socket, list[bytes]] = {}
+        results: Counter[str] = Counter()
+        for (socket, _, command), outcome in zip(sends, outcomes, strict=True):
+            socket.ended()
+            if isinstance(outcome, Exception):
+                results[_outcome(outcome)] += 1
+                answers.setdefault(socket, []).append(_refusal(socket, command.id, outcome))
+            else:
+                results["ok"] += 1
+                if command.id:
+                    reply = protocol.encode(protocol.Reply(command.id, outcome))
+                    answers.setdefault(socket, []).append(reply)
+        for result, number in results.items():
+            metrics.COMMANDS.add("send", result, by=number)
+        for socket, messages in answers.items():
+            socket.offer_all(messages)
 
     async def _work_off(self, socket: Socket, backlog: deque[protocol.AnyCommand]) -> None:
         """Carry out one after the other; what is left when the socket closes is not begun."""
@@ -281,15 +299,18 @@ def _outcome(error: Exception) -> str:
 
 
 def _refuse(socket: Socket, number: int, error: Exception) -> None:
+    socket.offer(_refusal(socket, number, error))
+
+
+def _refusal(socket: Socket, number: int, error: Exception) -> bytes:
     if isinstance(error, DomainError):
         code = CODES.get(error.code, Code.BAD_REQUEST)
-        socket.offer(protocol.refusal(number, code, error.message))
-        return
+        return protocol.refusal(number, code, error.message)
     note_refusal(error)
     # Never the text of an unforeseen error: it could hold what somebody wrote.
     whose = {"request_id": socket.principal.whence.request_id}
     logger.error("command_failed", extra={"error": type(error).__name__} | whose)
-    socket.offer(protocol.refusal(number, Code.INTERNAL, "Something failed here: retry."))
+    return protocol.refusal(number, Code.INTERNAL, "Something failed here: retry.")
 
 
 def _check_room_for_more(socket: Socket) -> None:

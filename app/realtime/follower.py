@@ -6,13 +6,16 @@ missing; a signal that is lost its sender repeats.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from random import SystemRandom
 from secrets import token_hex
+from time import perf_counter
 from typing import Any
 
 import hiredis
 
+from app import metrics
 from app.realtime import hints
 from app.realtime.redis_link import RedisLink
 
@@ -44,6 +47,8 @@ class Follower:
         self._caught_up_from = caught_up_from
         self._ear: RedisLink | None = None
         self._mouth: RedisLink | None = None
+        # Where something was said that is not answered yet; of hints, when.
+        self._said: deque[tuple[str, float | None]] = deque()
         self._heard_something = False
         self._awaited: dict[str, asyncio.Future[None]] = {}
 
@@ -75,17 +80,31 @@ class Follower:
 
     def publish(self, stream: str, payload: bytes) -> bool:
         """Tell the hubs of all processes, ours too; False if Redis is away."""
-        if self._mouth is None:
-            return False
-        self._mouth.say(b"PUBLISH", _PREFIX + stream.encode(), payload)
-        return True
+        return self._say(hints.STREAM_CHANNEL + stream, payload)
 
     def post(self, address: str, payload: bytes) -> bool:
         """Tell the hub of one process; False if Redis is away."""
+        return self._say(GATEWAY_CHANNEL + address, payload)
+
+    def tell(self, batch: Iterable[hints.Hint]) -> None:
+        """Tell the hubs of all processes of what was committed, or that they read it in the log
+        where Redis goes away meanwhile."""
+        for channel, payload, _ in batch:
+            if not self._say(channel, payload, perf_counter()):
+                hints.missed([channel])
+
+    def _say(self, channel: str, payload: bytes, since: float | None = None) -> bool:
         if self._mouth is None:
             return False
-        self._mouth.say(b"PUBLISH", (GATEWAY_CHANNEL + address).encode(), payload)
+        self._said.append((channel, since))
+        self._mouth.say(b"PUBLISH", channel.encode(), payload)
         return True
+
+    def _answered(self, _: Any) -> None:
+        """Redis answers in the order in which it was told."""
+        _, since = self._said.popleft()
+        if since is not None:
+            metrics.HINT.observe(perf_counter() - since)
 
     async def run(self) -> None:
         """Listen, and connect again after every failure."""
@@ -101,7 +120,7 @@ class Follower:
 
     async def _follow(self) -> None:
         """Return when either connection ended; a silent one is asked for a sign."""
-        mouth = await RedisLink.opened(self._url, lambda _: None)
+        mouth = await RedisLink.opened(self._url, self._answered)
         ear = None
         try:
             ear = await RedisLink.opened(self._url, self._reply)
@@ -126,6 +145,8 @@ class Follower:
             logger.warning("redis_unavailable", extra={"error": "disconnected"})
         finally:
             self._ear = self._mouth = None
+            hints.missed({channel for channel, _ in self._said})
+            self._said.clear()
             for link in (ear, mouth):
                 if link is not None:
                     link.close()

@@ -95,6 +95,7 @@ class Gateway:
                 redis_url=settings.REDIS_URL,
                 in_thread=partial(lanes.run, Lane.DELIVERY),
                 open_bodies=self._backend.open_bodies,
+                open_at_once=self._backend.open_at_once,
                 authorize=self._backend.authorize,
                 rosters=self._backend.rosters,
             )

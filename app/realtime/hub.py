@@ -34,8 +34,13 @@ logger = logging.getLogger(__name__)
 CHECK_SECONDS = (15.0, 25.0)
 CHECK_SECONDS_WITHOUT_REDIS = (0.7, 1.0)
 
+AT_ONCE = 32
+"""Texts that are opened on the loop, at 10 to 20 µs each; for more a thread is worth its waking."""
+
 InThread = Callable[..., Coroutine[Any, Any, Any]]
 OpenBodies = Callable[[Sequence[Event]], None]
+OpenAtOnce = Callable[[Sequence[Event]], bool]
+"""The same on the loop, where it takes no query; False if it was not done."""
 Authorize = Callable[[Sequence[tuple[Principal, str]]], Sequence[Exception | None]]
 Rosters = Callable[[Collection[str]], Mapping[str, Mapping[str, int]]]
 Found = dict[str, tuple[str, int, list[Event]]]
@@ -63,11 +68,13 @@ class Hub:
         redis_url: str,
         in_thread: InThread,
         open_bodies: OpenBodies,
+        open_at_once: OpenAtOnce,
         authorize: Authorize,
         rosters: Rosters,
     ) -> None:
         self._in_thread = in_thread
         self._open_bodies = open_bodies
+        self._open_at_once = open_at_once
         self._authorize = authorize
         self._rosters = rosters
         self._channels: dict[str, Channel] = {}
@@ -194,16 +201,23 @@ class Hub:
 
     # What arrives.
 
-    def _heard_locally(self, batch: Sequence[hints.Hint]) -> None:
+    def _heard_locally(self, batch: Sequence[hints.Hint]) -> bool:
         """Called in the thread that committed."""
-        self.loop.call_soon_threadsafe(self._hear, batch)
+        tells = self._follower.connected
+        self.loop.call_soon_threadsafe(self._tell if tells else self._hear, batch)
+        return tells
+
+    def _tell(self, batch: Sequence[hints.Hint]) -> None:
+        self._follower.tell(batch)
+        self._hear(batch)
 
     def _hear(self, batch: Sequence[hints.Hint]) -> None:
         for name, payload, events in batch:
             try:
                 if events:
                     for event in events:
-                        self._hear_event(event)
+                        if not self._was_handed_out(event.stream, event.epoch, event.offset):
+                            self._hear_event(event)
                 elif signals.is_bundle(payload):
                     self._signals.hear(payload, sent_here=name.startswith(GATEWAY_CHANNEL))
                 else:
@@ -229,14 +243,16 @@ class Hub:
                 self.hand_out(stream, protocol.encode(push))
             else:
                 for epoch, offset, kind, data, sealed in message:
-                    # No more than these: what was opened is not for Redis to say.
-                    self._hear_event(Event(stream, epoch, offset, kind, data, sealed))
+                    if not self._was_handed_out(stream, epoch, offset):
+                        # No more than these: what was opened is not for Redis to say.
+                        self._hear_event(Event(stream, epoch, offset, kind, data, sealed))
+
+    def _was_handed_out(self, stream: str, epoch: str, offset: int) -> bool:
+        """As all that this process committed and hears from Redis again; or nobody listens."""
+        channel = self._channels.get(stream)
+        return channel is None or (offset <= channel.offset and epoch == channel.epoch)
 
     def _hear_event(self, event: Event) -> None:
-        channel = self._channels.get(event.stream)
-        # What this process committed comes back from Redis: it was handed out long ago.
-        if channel is None or (event.offset <= channel.offset and event.epoch == channel.epoch):
-            return
         if not self._hinted:
             self._hinted_at = perf_counter()
         self._hinted.setdefault(event.stream, []).append(event)
@@ -286,7 +302,8 @@ class Hub:
         wanted += [self._wanted_by(attachment) for attachment in attachments]
         if not events and not wanted:
             return
-        if wanted or not all(event.opened for event in events):
+        unopened = [event for event in events if not event.opened]
+        if wanted or len(unopened) > AT_ONCE or not self._open_at_once(unopened):
             found, refusals, gens = await self._in_thread(self._read, events, wanted, attachments)
         else:
             found, refusals, gens = _by_stream(events, {}), [], {}

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db import close_old_connections, connections
 
+from app.kept_connection import KeptConnection
+
 Result = TypeVar("Result")
 
 
@@ -56,10 +58,16 @@ class Lanes:
             pool.shutdown()
 
 
+_mine = KeptConnection()
+
+
 def _with_connections(work: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
     """Run in a thread as Django runs a request: stale connections are dropped around it."""
     close_old_connections()
+    _mine.begin()
     try:
-        return work(*arguments)
+        result = work(*arguments)
     finally:
         close_old_connections()
+    _mine.worked()
+    return result

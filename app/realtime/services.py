@@ -3,8 +3,9 @@
 import hashlib
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -48,14 +49,17 @@ class Reserved:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class SealedBody:
-    """A message's text as it stands in the database, and what is needed to open it."""
+class SealedBody(NamedTuple):
+    """A message's text as it stands in the database, and what is needed to open it; its repr
+    shows no text."""
 
     token: str
     organization: str
     version: str
-    text: str = field(repr=False)
+    text: str
+
+    def __repr__(self) -> str:
+        return f"<sealed body {self.version}>"
 
 
 _Told = tuple[str, int, str, msgspec.Raw, Sequence[str] | None]

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from app import metrics
@@ -126,6 +126,10 @@ class Socket:
     def offer(self, message: bytes) -> None:
         """Write or queue a message for this socket alone."""
         self.hand(text_frame(message))
+
+    def offer_all(self, messages: Iterable[bytes]) -> None:
+        """The same for several, in one piece."""
+        self.hand(b"".join(map(text_frame, messages)))
 
     def hint(self, frame: bytes) -> bool:
         """Do as `hand` with what is ephemeral; False if it was shed, as too much waits already."""

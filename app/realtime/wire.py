@@ -168,6 +168,8 @@ class WireProtocol(WebSocketsSansIOProtocol):
             return
         self.close_sent = True
         self.transport.write((last or b"") + frames.close_frame(code))
+        if self._reader.violation:  # no answer would be understood (RFC 6455, 7.1.7)
+            self.transport.write_eof()
         # Frames that are still coming in are read past, until the answer or the end of patience.
         self.transport.resume_reading()
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)

@@ -4,7 +4,7 @@ same messages leave behind and are answered one by one."""
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection, transaction
@@ -16,9 +16,9 @@ from app.accounts.models import User
 from app.audit.models import Entry
 from app.chat.models import Attachment, Message, MessageVersion
 from app.chat.search.models import SearchTokens
-from app.chat.services import Draft, send_messages
+from app.chat.services import Author, Draft, send_messages
 from app.encryption.fields import opened
-from app.errors import DomainError
+from app.errors import Conflict, DomainError, Unauthenticated
 from app.realtime.models import Stream, StreamEvent
 from app.realtime.protocol import Ack
 from tests.chat.attachments.files import uploaded
@@ -171,7 +171,7 @@ def draft(
         return Draft(
             people[wish.author],
             rooms[wish.conversation],
-            IDS[wish.id],
+            str(IDS[wish.id]),
             BODIES[wish.body],
             None if wish.thread is None else threads[wish.thread],
             attachments=tuple([*files, NOBODYS][number] for number in wish.files),
@@ -193,3 +193,41 @@ def test_a_batch_leaves_what_its_messages_leave_one_by_one(
     together = undone(lambda: send_messages(drafts))
     one_by_one = undone(lambda: [send_messages([each])[0] for each in drafts])
     assert together == one_by_one
+
+
+@pytest.mark.usefixtures("db")
+def test_who_may_not_use_parley_is_refused_alone_whatever_was_known_of_them_before(
+    alice: User, bob: User, eve: User
+) -> None:
+    ward = room(alice, bob)
+    User.objects.filter(pk=bob.pk).update(is_active=False)
+    somebody = Author(uuid4(), alice.organization_id)
+    moved = Author(alice.pk, eve.organization_id)
+    authors: list[User | Author] = [
+        alice,
+        bob,
+        Author(bob.pk, bob.organization_id),
+        somebody,
+        moved,
+    ]
+    first, *others = send_messages(
+        [Draft(author, ward.pk, str(IDS[number]), "hello") for number, author in enumerate(authors)]
+    )
+    assert isinstance(first, Ack)
+    assert [type(outcome) for outcome in others] == [Unauthenticated] * 4
+    assert Message.objects.filter(conversation=ward).count() == 1
+
+
+@pytest.mark.usefixtures("db")
+def test_the_same_message_twice_at_once_is_one_however_its_author_is_known(
+    alice: User, bob: User
+) -> None:
+    ward = room(alice, bob)
+    author = Author(alice.pk, alice.organization_id)
+    first, again, other = send_messages(
+        [Draft(who, ward.pk, str(IDS[0]), "hello") for who in (alice, author, bob)]
+    )
+    assert isinstance(first, Ack)
+    assert again == first
+    assert isinstance(other, Conflict)
+    assert send_messages([Draft(author, ward.pk, str(IDS[0]), "hello")]) == [first]

@@ -76,12 +76,12 @@ def test_in_a_batch_each_message_has_its_own_outcome(alice: User, bob: User, mal
     ward, id_ = room(alice, bob), uuid4()
     outcomes = send_messages(
         [
-            Draft(alice, ward.pk, id_, "one"),
-            Draft(mallory, ward.pk, uuid4(), "let me in"),
-            Draft(bob, ward.pk, uuid4(), "two"),
-            Draft(alice, ward.pk, id_, "one"),
-            Draft(alice, ward.pk, id_, "other text"),
-            Draft(alice, ward.pk, uuid4(), " "),
+            Draft(alice, ward.pk, str(id_), "one"),
+            Draft(mallory, ward.pk, str(uuid4()), "let me in"),
+            Draft(bob, ward.pk, str(uuid4()), "two"),
+            Draft(alice, ward.pk, str(id_), "one"),
+            Draft(alice, ward.pk, str(id_), "other text"),
+            Draft(alice, ward.pk, str(uuid4()), " "),
         ]
     )
     assert [type(outcome) for outcome in outcomes] == [Ack, NotFound, Ack, Ack, Conflict, Invalid]
@@ -214,7 +214,7 @@ def test_a_reply_belongs_to_a_message_of_the_same_conversation(alice: User, bob:
 
 def test_pages_by_offset_are_complete_and_do_not_overlap(alice: User, bob: User) -> None:
     ward = room(alice, bob)
-    send_messages([Draft(alice, ward.pk, uuid4(), str(number)) for number in range(25)])
+    send_messages([Draft(alice, ward.pk, str(uuid4()), str(number)) for number in range(25)])
     seen: list[str | None] = []
     page = access.timeline(bob, ward.pk, limit=10)
     while True:
@@ -277,7 +277,7 @@ def test_if_the_trail_cannot_be_written_nothing_is_sent(
 
     monkeypatch.setattr("app.chat.services.sending.record_rows", broken)
     with pytest.raises(RuntimeError):
-        send_message(Draft(alice, ward.pk, uuid4(), "unseen"))
+        send_message(Draft(alice, ward.pk, str(uuid4()), "unseen"))
     assert access.timeline(bob, ward.pk).messages == []
     assert not StreamEvent.objects.filter(type="message.created").exists()
 
@@ -320,7 +320,7 @@ def test_nothing_is_sent_after_a_leaving_that_commits_meanwhile(
     outcome: list[object] = []
 
     def send() -> None:
-        outcome.extend(send_messages([Draft(bob, ward.pk, uuid4(), "still here?")]))
+        outcome.extend(send_messages([Draft(bob, ward.pk, str(uuid4()), "still here?")]))
         connection.close()
 
     with transaction.atomic():

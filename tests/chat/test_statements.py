@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from app.accounts.models import User
@@ -13,10 +14,11 @@ from app.chat.models import Conversation
 from app.realtime.protocol import Ack, SendData
 from app.realtime.services import Principal
 from app.routing import gateway
+from tests.accounts.conftest import bearer, tokens
 from tests.cast import join
 from tests.chat.talk import room
 
-STATEMENTS = 7  # who they are, and the six of decision 17
+STATEMENTS = 6  # those of decision 17
 
 
 @pytest.fixture
@@ -46,6 +48,24 @@ def test_statements_grow_neither_with_authors_nor_with_messages(many: list[User]
     _send(many[:1], conversation, 1)  # its key is made
     for authors, count in ((1, 1), (1, 20), (6, 20)):
         assert len(_send(many[:authors], conversation, count)) == STATEMENTS, (authors, count)
+
+
+@pytest.mark.usefixtures("db")
+def test_a_message_by_rest_asks_no_more_than_whose_session_it_is(alice: User) -> None:
+    conversation = room(alice)
+    client, headers = Client(), bearer(tokens(alice))
+
+    def post(body: str) -> None:
+        path = f"/api/conversations/{conversation.pk}/messages"
+        asked = {"id": str(uuid4()), "body": body}
+        answer = client.post(path, asked, content_type="application/json", headers=headers)
+        assert answer.status_code == 201
+
+    post("the conversation's key is made")
+    with CaptureQueriesContext(connection) as queries:
+        post("hello")
+    said = [query["sql"] for query in queries.captured_queries]
+    assert len([one for one in said if "SAVEPOINT" not in one]) == 1 + 6
 
 
 @pytest.mark.usefixtures("db")

@@ -36,6 +36,7 @@ class Board:
             redis_url=settings.REDIS_URL,
             in_thread=self._in_thread,
             open_bodies=lambda _: None,
+            open_at_once=lambda events: not events,
             authorize=self._authorize,
             rosters=lambda _: {},
         )

@@ -1,12 +1,16 @@
 """Hints while Redis is away: nobody waits for it, and it hears afterwards what it missed."""
 
+import asyncio
 import json
+import os
+import signal
 import time
 
 import pytest
 from redis import Redis
 
 from app.realtime import hints
+from app.realtime.follower import Follower
 from dev.redis_server import RedisServer
 
 
@@ -18,15 +22,49 @@ def test_streams_whose_hints_were_lost_are_told_of_when_redis_is_back(
     redis_server.stop()
     started = time.monotonic()
     for name in ("conversation:a", "conversation:b", "conversation:a"):
-        hints.publish([hints.Hint(hints.STREAM_CHANNEL + name, b"[]")])
+        hints.publish([_hint(name)])
     assert time.monotonic() - started < 5 * hints._TIMEOUT, "publishers waited for Redis"
     redis_server.start()
+    assert told_of(redis_server, 2) == {"conversation:a", "conversation:b"}
+
+
+async def test_what_redis_did_not_confirm_is_told_again(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hints, "_PAUSE", 4.0)
+    follower = Follower(
+        redis_server.url, streams=list, heard=lambda *_: None, caught_up_from=lambda _: None
+    )
+    running = asyncio.create_task(follower.run())
+    try:
+        async with asyncio.timeout(10):
+            while not follower.connected:
+                await asyncio.sleep(0.01)
+        follower.tell([_hint("conversation:confirmed")])
+        await asyncio.sleep(0.2)
+        os.kill(redis_server.process.pid, signal.SIGSTOP)
+        follower.tell([_hint("conversation:a"), _hint("conversation:b")])
+        await asyncio.sleep(0.2)
+        redis_server.process.stop(signal.SIGKILL)
+        redis_server.start()
+        told = await asyncio.to_thread(told_of, redis_server, 2)
+    finally:
+        running.cancel()
+    assert told == {"conversation:a", "conversation:b"}
+
+
+def _hint(stream: str) -> hints.Hint:
+    return hints.Hint(hints.STREAM_CHANNEL + stream, b"[]")
+
+
+def told_of(redis_server: RedisServer, number: int) -> set[str]:
+    """So many streams whose logs all are told to read, as soon as Redis says so."""
     told: set[str] = set()
     with Redis.from_url(redis_server.url) as client, client.pubsub() as pubsub:
         pubsub.subscribe(hints.CONTROL_CHANNEL)
         deadline = time.monotonic() + 15
-        while told != {"conversation:a", "conversation:b"} and time.monotonic() < deadline:
+        while len(told) < number and time.monotonic() < deadline:
             message = pubsub.get_message(ignore_subscribe_messages=True, timeout=1)
             if message is not None:
                 told |= set(json.loads(message["data"]).get("check", []))
-    assert told == {"conversation:a", "conversation:b"}
+    return told

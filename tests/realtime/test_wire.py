@@ -160,7 +160,7 @@ def test_a_command_in_pieces_is_one(server: WebServer, alice: User) -> None:
 def commit(author: User, conversation: Conversation, bodies: Sequence[str]) -> None:
     for at in range(0, len(bodies), 50):
         send_messages(
-            [Draft(author, conversation.pk, uuid4(), body) for body in bodies[at : at + 50]]
+            [Draft(author, conversation.pk, str(uuid4()), body) for body in bodies[at : at + 50]]
         )
 
 

@@ -6,24 +6,27 @@ from uuid import UUID
 
 from django.db import connection
 
-from app.accounts.models import User
 from app.audit import arrays
 from app.chat.search.models import IndexState
 
 
 class Place(NamedTuple):
-    """Where somebody means to say something, and under which id; `thread` is what it replies to."""
+    """Where somebody means to say something, and under which id; `thread` is what it replies to.
+    Ids are as texts."""
 
-    author: User
-    conversation: UUID
-    message: UUID
-    thread: UUID | None
+    author: str
+    organization: str
+    conversation: str
+    message: str
+    thread: str | None
 
 
 class Standing(NamedTuple):
-    """How that stands: `root` is the conversation of what it replies to, None if there is no
-    such message, and `is_reply` if that is a reply itself."""
+    """How that stands: `role` is None for somebody who may not use Parley (any more), `root` is
+    the conversation of what it replies to, None if there is no such message, and `is_reply` if
+    that is a reply itself."""
 
+    role: str | None
     member: bool
     taken: bool
     root: UUID | None
@@ -35,6 +38,10 @@ class Standing(NamedTuple):
 # few rows of an index for each draft, and never a table.
 _ASK = """
 SELECT
+    (
+        SELECT u.role FROM accounts_user u
+        WHERE u.id = d.author AND u.organization_id = d.organization AND u.is_active
+    ),
     EXISTS (
         SELECT FROM chat_membership m
         WHERE m.conversation_id = d.conversation AND m.user_id = d.author AND m.left_at IS NULL
@@ -54,11 +61,7 @@ ORDER BY d.number
 
 def standings(places: Iterable[Place]) -> list[Standing]:
     """How each author stands in their place, in order; to be asked under the streams' locks."""
-    columns = [
-        (author.pk, author.organization_id, conversation, message, thread)
-        for author, conversation, message, thread in places
-    ]
-    arguments = [arrays.plain(column) for column in zip(*columns, strict=True)]
+    arguments = [arrays.plain(column) for column in zip(*places, strict=True)]
     with connection.cursor() as cursor:
         cursor.execute(_ASK, [[IndexState.COMPLETE, IndexState.BUILDING], *arguments])
         return [Standing(*row) for row in cursor.fetchall()]

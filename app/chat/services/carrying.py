@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
-from app.accounts.models import User
 from app.chat import access
 from app.chat.models import Attachment
 from app.encryption.fields import opened
@@ -23,7 +22,7 @@ def lock_files(ids: Collection[UUID]) -> Files:
 
 
 def may_carry(
-    author: User, conversation: UUID, message: UUID, wanted: Sequence[UUID], files: Files
+    author: UUID, conversation: UUID, message: UUID, wanted: Sequence[UUID], files: Files
 ) -> None:
     """Raises NotFound for a file that is not the author's here, Conflict, Invalid."""
     if len(wanted) > MAX_ATTACHMENTS or len(set(wanted)) < len(wanted):
@@ -31,7 +30,7 @@ def may_carry(
     for file in (files.get(pk) for pk in wanted):
         if file is None or file.deleted_at is not None:
             raise NotFound("One of the files is not there any more.")
-        if file.uploader_id != author.pk or file.conversation_id != conversation:
+        if file.uploader_id != author or file.conversation_id != conversation:
             raise NotFound("One of the files is not there any more.")
         if file.completed_at is None:
             raise Conflict("One of the files has not arrived whole yet.")

@@ -8,7 +8,6 @@ that each version's entry is of the same transaction.
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from django.db import connection
 
@@ -17,7 +16,7 @@ from app.audit import arrays
 
 class Row(NamedTuple):
     """A message with its first version; `key` and `words` are None where nothing is indexed.
-    Ids are as texts where the batch has these already."""
+    Ids are as texts, which the batch has already."""
 
     message: str
     conversation: str
@@ -25,7 +24,7 @@ class Row(NamedTuple):
     thread: str | None
     offset: int
     version: str
-    organization: UUID
+    organization: str
     token: str
     entry: int
     key: str | None
