@@ -10,6 +10,18 @@ from collections.abc import Mapping, Sequence
 
 GRACE_SECONDS = 9
 """For what is under way after SIGTERM; Cloud Run kills after 10 s."""
+HEAP = {
+    "GLIBC_TUNABLES": "glibc.malloc.arena_max=2"
+    ":glibc.malloc.trim_threshold=131072"
+    ":glibc.malloc.tcache_count=1"
+}
+"""What glibc keeps of what a process gave back; it reads this when one begins. Else each thread has
+a heap of its own, which stays as large as its largest piece of work was, and seven pieces of each
+size in store; and it keeps more once it has seen a large one. docs/performance.md has figures.
+"""
+
+CELERY = ("-m", "celery", "--quiet", "--skip-checks", "--app", "app.celery")
+"""Arguments of Python. Without checks of pages and the API, which it would load for them."""
 
 
 def command(process: Sequence[str], environment: Mapping[str, str]) -> list[str]:
@@ -26,7 +38,6 @@ def command(process: Sequence[str], environment: Mapping[str, str]) -> list[str]
 
 
 def _processes(environment: Mapping[str, str]) -> dict[str, list[str]]:
-    celery = [sys.executable, "-m", "celery", "--quiet", "--app", "app.celery"]
     threads = environment.get("WEB_THREADS") or "16"
     jobs = environment.get("WORKER_THREADS") or "4"
     return {
@@ -35,13 +46,13 @@ def _processes(environment: Mapping[str, str]) -> dict[str, list[str]]:
         # Sockets; it answers HTTP as well.
         "gateway": _gunicorn(environment, "app.realtime.worker.GatewayWorker", "app.asgi"),
         "worker": [
-            *celery, "worker", "--pool", "threads", "--concurrency", jobs,
+            sys.executable, *CELERY, "worker", "--pool", "threads", "--concurrency", jobs,
             "--loglevel", "WARNING", "--without-gossip",
         ],
         # Exactly one at a time. What it notes may be lost: jobs look for what is due.
         "scheduler": [
-            *celery, "beat", "--loglevel", "WARNING", "--schedule", "/dev/shm/schedule",  # noqa: S108
-            "--pidfile", "",
+            sys.executable, *CELERY, "beat", "--loglevel", "WARNING",
+            "--schedule", "/dev/shm/schedule", "--pidfile", "",  # noqa: S108
         ],
         "sealer": _manage("seal"),
         "migrate": _manage("migrate", "--no-input"),
@@ -71,6 +82,8 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "app.settings.prod")
     # What PostgreSQL calls its connections (pg_stat_activity).
     os.environ.setdefault("PGAPPNAME", f"parley-{sys.argv[1] if len(sys.argv) > 1 else 'web'}")
+    for name, value in HEAP.items():
+        os.environ.setdefault(name, value)
     os.execv(words[0], words)  # noqa: S606 - no shell is meant
 
 

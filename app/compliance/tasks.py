@@ -13,8 +13,8 @@ from app.compliance.services.requests import BUILD_TASK
 
 @shared_task(name=BUILD_TASK)
 def build_export(export_id: str) -> None:
-    """Build an approved export; does nothing when somebody else does or did."""
-    building.build_export(UUID(export_id))
+    """Build an approved export, now or in its turn; does nothing when somebody else does or did."""
+    building.build_in_turn(UUID(export_id))
 
 
 @shared_task(name="compliance.resume_exports")

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -279,3 +280,40 @@ def test_exports_that_nobody_builds_are_found_again(
     ExportRequest.objects.update(heartbeat=timezone.now() - timedelta(minutes=2))
     assert building.resume_exports() == 1
     assert told == [asked.pk, asked.pk]
+
+
+def test_so_many_are_built_at_once_and_who_ends_tells_of_who_waits_longest(
+    ward: Ward, approved: Ask, sealer: QuickSealer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fifth officer's export must not take the last thread from everybody's mail."""
+    told: list[object] = []
+    monkeypatch.setattr(building, "enqueue_build", told.append)
+    asked = [approved(Scope()) for _ in range(building.AT_ONCE + 2)]
+    begun, go_on = threading.Semaphore(0), threading.Event()
+    read = building._Build._read
+
+    def read_slowly(*given: Any) -> Any:
+        begun.release()
+        assert go_on.wait(30)
+        return read(*given)
+
+    def build(one: ExportRequest) -> None:
+        try:
+            building.build_in_turn(one.pk)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(building._Build, "_read", read_slowly)
+    builders = [threading.Thread(target=build, args=[one]) for one in asked[: building.AT_ONCE]]
+    for builder in builders:
+        builder.start()
+        assert begun.acquire(timeout=30)
+    for one in asked[building.AT_ONCE :]:
+        building.build_in_turn(one.pk)  # returns: its turn comes
+    assert not told
+    go_on.set()
+    for builder in builders:
+        builder.join()
+    states = [ExportRequest.objects.get(pk=one.pk).state for one in asked]
+    assert states == [State.READY] * building.AT_ONCE + [State.APPROVED] * 2
+    assert told == [asked[building.AT_ONCE].pk] * building.AT_ONCE

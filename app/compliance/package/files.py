@@ -12,7 +12,9 @@ from typing import Any, Self
 # The earliest time that a zip can hold: the archive's bytes depend on nothing but its files.
 EPOCH = (1980, 1, 1, 0, 0, 0)
 _PRIVATE = 0o600
-_CHUNK = 1 << 20
+# A build has fifteen files open at once, and a worker has several: what is freed of a large buffer
+# stays with the thread's heap, and is not given to the others (docs/performance.md).
+_CHUNK = 1 << 16
 
 
 class HashedFile:

@@ -1,12 +1,13 @@
 """Building a package: claimed by one worker at a time, in slices, and checked before use.
 
 A worker that dies loses its lease after LEASE; whoever comes next on the same machine goes on
-from its journal, elsewhere from the start. After SLICE a build goes to the end of the queue, so
-that it keeps nobody waiting. Nothing is offered that our own verify.py does not accept.
+from its journal, elsewhere from the start. AT_ONCE are under way in a process; after SLICE a build
+lets the one go on that waits longest. Nothing is offered that our own verify.py does not accept.
 """
 
 import errno
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from uuid import UUID, uuid4
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from app.audit import disclosure
@@ -42,6 +44,9 @@ PATIENCE = 60.0  # seconds that we wait for the sealer
 LONGEST_WAIT = timedelta(hours=6)  # since the approval, for keys or a storage to come back
 KEPT = timedelta(days=7)
 SLICE = 60.0  # seconds of reading and formatting before others have their turn
+AT_ONCE = 2
+"""Builds of a process: its other threads are left for mails and previews, and each build beside
+another keeps 2.5 MiB for good. What it costs in time is in docs/performance.md."""
 _BEAT = 1.0  # seconds between heartbeats
 _JOURNAL = 2.0  # seconds between journals
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -60,6 +65,23 @@ class LeaseLost(Exception):
 
 class SliceOver(Exception):
     """The journal is written: let others have their turn."""
+
+
+_turns = threading.BoundedSemaphore(AT_ONCE)
+
+
+def build_in_turn(export_id: UUID) -> None:
+    """Build the package unless AT_ONCE others are under way here: it waits in its row then, and
+    who ends tells the workers of the one that waits longest."""
+    if not _turns.acquire(blocking=False):
+        return
+    try:
+        build_export(export_id)
+    finally:
+        _turns.release()
+        waiting = _free().order_by(Coalesce("heartbeat", F("decided_at") - LEASE)).first()
+        if waiting is not None:
+            enqueue_build(waiting.pk)
 
 
 def build_export(export_id: UUID) -> bool:
@@ -91,11 +113,8 @@ def build_export(export_id: UUID) -> bool:
 
 def resume_exports() -> int:
     """Tell the workers again of every export that nobody is building; returns how many."""
-    stale = timezone.now() - LEASE
-    found = ExportRequest.objects.filter(
-        Q(state=State.APPROVED, decided_at__lt=stale) | Q(state=State.BUILDING, heartbeat__lt=stale)
-    ).values_list("pk", flat=True)
-    ids = list(found)
+    told = Q(state=State.APPROVED, decided_at__gte=timezone.now() - LEASE)
+    ids = list(_free().exclude(told).values_list("pk", flat=True))
     for export_id in ids:
         enqueue_build(export_id)
     return len(ids)
@@ -137,9 +156,12 @@ def clear_leftovers() -> int:
 def _claim(export_id: UUID) -> ExportRequest | None:
     """Take the lease of an export that is to be built and that nobody is building."""
     now, lease = timezone.now(), uuid4()
-    free = Q(state=State.APPROVED) | Q(state=State.BUILDING, heartbeat__lte=now - LEASE)
-    taken = ExportRequest.objects.filter(free, pk=export_id).update(
-        state=State.BUILDING, lease=lease, heartbeat=now, stage=Stage.SEALING, done=0, total=0
+    taken = (
+        _free()
+        .filter(pk=export_id)
+        .update(
+            state=State.BUILDING, lease=lease, heartbeat=now, stage=Stage.SEALING, done=0, total=0
+        )
     )
     if not taken:
         return None
@@ -147,11 +169,18 @@ def _claim(export_id: UUID) -> ExportRequest | None:
     return found.get(pk=export_id, lease=lease)
 
 
+def _free() -> QuerySet[ExportRequest]:
+    """Exports that are to be built and that nobody builds."""
+    stale = timezone.now() - LEASE
+    return ExportRequest.objects.filter(
+        Q(state=State.APPROVED) | Q(state=State.BUILDING, heartbeat__lte=stale)
+    )
+
+
 def _put_back(asked: ExportRequest) -> None:
-    """Give the lease back and go to the end of the queue."""
+    """Give the lease back and wait from now on, behind those that wait already."""
     mine = ExportRequest.objects.filter(pk=asked.pk, lease=asked.lease, state=State.BUILDING)
-    if mine.update(lease=None, heartbeat=timezone.now() - LEASE):
-        enqueue_build(asked.pk)
+    mine.update(lease=None, heartbeat=timezone.now() - LEASE)
 
 
 def _wait(asked: ExportRequest, missing: NotNow) -> None:

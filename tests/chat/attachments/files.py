@@ -61,5 +61,5 @@ def send_files(
     message_id: UUID | None = None,
 ) -> protocol.Ack:
     ids = tuple(UUID(str(one)) for one in attachments)
-    made = message_id or uuid4()
+    made = str(message_id or uuid4())
     return send_message(Draft(author, conversation.pk, made, body, attachments=ids))
