@@ -85,7 +85,7 @@ def _measure(stack: Stack, live: LiveDatabase, few: int, many: int) -> Iterator[
 def _talk(author: User, conversation: Conversation, count: int) -> None:
     for start in range(0, count, BATCH):
         numbers = range(start, min(start + BATCH, count))
-        drafts = [Draft(author, conversation.pk, uuid4(), TEXT.format(n)) for n in numbers]
+        drafts = [Draft(author, conversation.pk, str(uuid4()), TEXT.format(n)) for n in numbers]
         for outcome in send_messages(drafts):
             if isinstance(outcome, Exception):
                 raise SystemExit(f"a message was not sent: {outcome!r}")

@@ -22,6 +22,7 @@ from locust.env import Environment
 from locust.runners import STATE_MISSING, MasterRunner
 from locust.stats import stats_history
 from locust.web import WebUI
+from msgspec import convert
 from msgspec.structs import replace
 
 from dev.errors import SetupProblem
@@ -213,8 +214,7 @@ class Conductor:
             gaps = lease_gaps(read(self.folder).resources)
             outages += [(began + since, began + until) for since, until in gaps]
         found = ledger.judge(pages, sorted(outages))
-        fields = {name: getattr(found, name) for name in Ledger.__struct_fields__}
-        self.write(ledger=Ledger(**fields))
+        self.write(ledger=convert(found, Ledger, from_attributes=True))
 
     def cut(self, why: str) -> None:
         """Note that the run is not whole."""

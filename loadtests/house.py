@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.start import command
+from app.start import HEAP, command
 from dev.errors import SetupProblem
 from dev.ports import LOOPBACK, free_port
 from dev.postgresql import Cluster
@@ -207,6 +207,7 @@ class House:
         return (
             os.environ
             | production_environment()
+            | HEAP
             | {
                 "DATABASE_URL": database_url,
                 "REDIS_URL": self.redis.url,

@@ -141,12 +141,14 @@ class Counts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Process(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`name` is one process's ("gateway-1"), `kind` what it is (gateway, web, worker, sealer,
     postgres, redis, generator). `cpu_seconds` since it started and `memory_bytes` with its
-    children; what several share is counted once (PSS). Another `pid` is another process."""
+    children; what several share is counted once (PSS). `unfiled_bytes` is what of it stands in no
+    file, such as a library. Another `pid` is another process."""
 
     name: str
     kind: str
     cpu_seconds: float
     memory_bytes: int
+    unfiled_bytes: int | None = None
     files: int = 0
     pid: int = 0
 

@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import psycopg2
@@ -87,29 +89,47 @@ class Sampler:
         return Postgres(connections=connections, transactions=transactions, wal_bytes=wal_bytes)
 
 
+class _Weight(NamedTuple):
+    """Bytes of memory: all, and what stands in no file (None: the kernel does not say)."""
+
+    all: int
+    unfiled: int | None
+
+
 class _Scales:
     """What each process weighs, looked at now and then."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[float, int]] = {}  # by pid: when to look again, and bytes
+        self._known: dict[int, tuple[float, _Weight]] = {}  # by pid, with when to look again
 
-    def weigh(self, process: psutil.Process) -> int:
-        """Its memory in bytes; what several processes share counts for each in part (PSS), where
-        the kernel says it. Raises NoSuchProcess."""
+    def weigh(self, process: psutil.Process) -> _Weight:
+        """What several processes share counts for each in part (PSS), where the kernel says it.
+        Raises NoSuchProcess."""
         at = time.monotonic()
-        due, found = self._known.get(process.pid, (0.0, 0))
+        due, found = self._known.get(process.pid, (0.0, _Weight(0, None)))
         if at >= due:
-            try:
-                found = process.memory_full_info().pss
-            except psutil.AccessDenied:
-                found = process.memory_info().rss
+            found = _pss(process.pid) or _Weight(process.memory_info().rss, None)
             self._known[process.pid] = at + WEIGHED_SECONDS, found
         return found
 
 
+def _pss(pid: int) -> _Weight | None:
+    """See proc(5), /proc/pid/smaps_rollup. None where it is not to be had."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return None
+    parted = (line.split(":") for line in lines)
+    sizes = {name: int(size.removesuffix("kB")) << 10 for name, size in parted}
+    if "Pss_Anon" not in sizes:  # before Linux 5.4
+        return _Weight(sizes["Pss"], None)
+    return _Weight(sizes["Pss"], sizes["Pss_Anon"] + sizes["Pss_Shmem"])
+
+
 def _process(name: str, kind: str, pid: int, scales: _Scales) -> Process | None:
     """A process with all its children; this one without. None where it is gone."""
-    cpu, memory, files = 0.0, 0, 0
+    cpu, files = 0.0, 0
+    weights: list[_Weight] = []
     try:
         root = psutil.Process(pid)
         ended = root.cpu_times()
@@ -119,11 +139,20 @@ def _process(name: str, kind: str, pid: int, scales: _Scales) -> Process | None:
             with suppress(psutil.NoSuchProcess), one.oneshot():
                 times = one.cpu_times()
                 cpu += times.user + times.system
-                memory += scales.weigh(one)
+                weights.append(scales.weigh(one))
                 files += one.num_fds()
     except psutil.NoSuchProcess:
         return None
-    return Process(name=name, kind=kind, cpu_seconds=cpu, memory_bytes=memory, files=files, pid=pid)
+    unfiled = [weight.unfiled for weight in weights if weight.unfiled is not None]
+    return Process(
+        name=name,
+        kind=kind,
+        cpu_seconds=cpu,
+        memory_bytes=sum(weight.all for weight in weights),
+        unfiled_bytes=sum(unfiled) if len(unfiled) == len(weights) else None,
+        files=files,
+        pid=pid,
+    )
 
 
 def _redis(url: str) -> Redis | None:

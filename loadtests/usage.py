@@ -38,9 +38,7 @@ def within(second: float, windows: Windows) -> bool:
 def process_figures(name: str, seen: Seen, windows: Windows) -> ProcessFigures:
     """Return what one process used; its slope within the windows."""
     first, last = seen[0], seen[-1]
-    growth = [
-        (at / 3600, process.memory_bytes / MIB) for at, process in seen if within(at, windows)
-    ]
+    growth = [(at / 3600, _growing(process)) for at, process in seen if within(at, windows)]
     long_enough = growth and growth[-1][0] - growth[0][0] >= LEAST_SECONDS / 3600
     grown = slope(growth) if long_enough else None
     return ProcessFigures(
@@ -55,6 +53,13 @@ def process_figures(name: str, seen: Seen, windows: Windows) -> ProcessFigures:
         mib_per_hour_highest=round(grown.highest, 3) if grown else None,
         settling=grown is not None and grown.settling,
     )
+
+
+def _growing(process: Process) -> float:
+    """The memory, in MiB, whose slope counts. Not libraries: of one that other programs of the
+    machine use too, a part is counted, which is another one when these come and go."""
+    unfiled = process.unfiled_bytes
+    return (process.memory_bytes if unfiled is None else unfiled) / MIB
 
 
 def never_less(seen: Seen) -> Seen:

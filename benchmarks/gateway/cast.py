@@ -54,7 +54,9 @@ class Cast:
         for conversation, people in self.conversations:
             send_messages(
                 [
-                    Draft(people[0], conversation, uuid4(), f"What happened meanwhile, {number}.")
+                    Draft(
+                        people[0], conversation, str(uuid4()), f"What happened meanwhile, {number}."
+                    )
                     for number in range(count)
                 ]
             )

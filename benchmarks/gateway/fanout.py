@@ -1,20 +1,22 @@
 """One conversation with 200 sockets: each message, committed elsewhere, goes to all of them.
 
 Messages are committed by the services, in another process than the gateway, as another instance
-or the REST API does; their hints are kept back and given to Redis one after the other, so that
-the gateway opens and hands out each by itself. Bare `ws` gets the very same texts at a socket;
-ejabberd and prosody get messages of that size in a room of 200, one of whom says them.
+or the REST API does; what they publish is kept back and given to Redis piece by piece. Bare `ws`
+gets the very same texts at a socket; ejabberd and prosody get messages of that size in a room of
+200, one of whom says them. Once one message is said at a time, once eight together, as a group
+commit tells of them; whoever says them to a peer writes the eight at once, too.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
-from itertools import cycle
 from unittest.mock import patch
 from uuid import UUID, uuid4
 
+import msgspec
 import uvloop
 from django.db import connections
 
@@ -25,10 +27,9 @@ from app.realtime.services import conversation_stream
 from benchmarks.figures import Figure
 from benchmarks.gateway.cast import Cast
 from benchmarks.gateway.connection import Connection, Member
-from benchmarks.gateway.counting import RING, Counter, arrived, numbered
+from benchmarks.gateway.counting import Counter, arrived, numbered
 from benchmarks.gateway.followers import ALIVE
-from benchmarks.gateway.frames import masked
-from benchmarks.gateway.pairs import Wire
+from benchmarks.gateway.pairs import Mouth, Wire
 from benchmarks.gateway.servers import Gateway, Peer, Server, used
 from benchmarks.gateway.turns import Meter, Turn, rate, ratio
 from benchmarks.peers.programs import xmpp_user
@@ -36,19 +37,26 @@ from benchmarks.peers.stream import Stream, to_all
 from tests.live import LiveDatabase
 from tests.stack import running_stack
 
-LISTENERS, WINDOW = 200, 2
+LISTENERS = 200
+BURSTS = {1: "one at a time", 8: "bursts of 8"}
+WINDOW = 2
+"""Bursts in flight: the next is said while one is handed out."""
 ROUNDS, SECONDS = 5, 2.0
 COMMITTED_AHEAD = 64
 _publish = hints.publish  # `hints.publish` itself is another one while messages are committed
 _BODY = "What the ward needs to know before the round, in a few sentences. " * 3
 
 
-class Listeners:
-    """Sockets that hear the same: keeps WINDOW messages in flight to all of them, by `say`."""
+Say = Callable[[int], None]
+"""Says the next so many messages together."""
 
-    def __init__(self, connections: Sequence[Wire], say: Callable[[], None]) -> None:
+
+class Listeners:
+    """Sockets that hear the same: keeps WINDOW bursts in flight to all of them, by `say`."""
+
+    def __init__(self, connections: Sequence[Wire], say: Say) -> None:
         self._say = say
-        self._saying = False
+        self._burst = 0
         self.keeping: asyncio.Task[None] | None = None
         self.said = self.delivered = 0
         self.sample = b""
@@ -60,24 +68,24 @@ class Listeners:
         def heard(texts: list[bytes]) -> None:
             self.delivered += counter.count(texts)
             self.sample = texts[-1]
-            if self._saying:
+            if self._burst:
                 self._keep_saying()
 
         return heard
 
     def _keep_saying(self) -> None:
-        while self.delivered > (self.said - WINDOW) * len(self.counters):
-            self.said += 1
-            self._say()
+        while self.delivered > (self.said - WINDOW * self._burst) * len(self.counters):
+            self.said += self._burst
+            self._say(self._burst)
 
-    async def work(self, used: Callable[[], float], seconds: float) -> Turn:
+    async def work(self, used: Callable[[], float], seconds: float, burst: int) -> Turn:
         """Say and hear for so long, then wait for the rest: all of it, and its cost from the first
         to the last. Raises Incorrect."""
         meter = Meter(lambda: self.delivered, used)
-        self._saying = True
+        self._burst = burst
         self._keep_saying()
         await asyncio.sleep(seconds)
-        self._saying = False
+        self._burst = 0
         # A gateway that read the log may be ahead of what was said: all of them get that too.
         furthest = max(self.said, *(counter.received for counter in self.counters))
         await arrived(self.counters, [furthest] * len(self.counters))
@@ -85,32 +93,36 @@ class Listeners:
 
 
 class Speaker:
-    """Says messages in a conversation: commits some ahead, and tells of one at a time."""
+    """Says messages in a conversation: commits some ahead, and tells of them as is asked."""
 
     def __init__(self, author: User, conversation: UUID) -> None:
         self._author, self._conversation = author, conversation
-        self._hints: list[hints.Hint] = []
+        self._channel = hints.STREAM_CHANNEL + conversation_stream(conversation)
+        self._told: deque[msgspec.Raw] = deque()
         self._number = 0
         self._thread = ThreadPoolExecutor(1)
-        self._ahead: Future[list[hints.Hint]] | None = None
+        self._ahead: Future[list[msgspec.Raw]] | None = None
 
-    def say(self) -> None:
-        if not self._hints:
+    def say(self, count: int) -> None:
+        """Publish one hint of the next `count` messages, as a commit of so many would."""
+        while len(self._told) < count:
             ahead = self._ahead or self._thread.submit(self._commit)
-            self._hints = ahead.result()[::-1]
+            self._told += ahead.result()
             self._ahead = self._thread.submit(self._commit)
-        _publish([self._hints.pop()])
+        payload = msgspec.json.encode([self._told.popleft() for _ in range(count)])
+        _publish([hints.Hint(self._channel, payload)])
 
-    def _commit(self) -> list[hints.Hint]:
+    def _commit(self) -> list[msgspec.Raw]:
         drafts = [
-            Draft(self._author, self._conversation, uuid4(), _BODY + numbered(number))
+            Draft(self._author, self._conversation, str(uuid4()), _BODY + numbered(number))
             for number in range(self._number, self._number + COMMITTED_AHEAD)
         ]
         self._number += COMMITTED_AHEAD
         kept: list[hints.Hint] = []
         with patch.object(hints, "publish", kept.extend):
             send_messages(drafts)
-        return kept
+        mine = [hint.payload for hint in kept if hint.channel == self._channel]
+        return [one for told in mine for one in msgspec.json.decode(told, type=list[msgspec.Raw])]
 
     def close(self) -> None:
         self._thread.submit(connections.close_all).result()  # each thread has its own
@@ -119,7 +131,7 @@ class Speaker:
 
 def measure(scale: float) -> Iterator[Figure]:
     stack, rounds = running_stack(), max(1, round(ROUNDS * scale))
-    turns: dict[str, list[Turn]] = {name: [] for name in (*PEERS, OURS)}
+    turns: dict[tuple[str, int], list[Turn]] = {}
     with (
         stack.fresh_database() as database,
         LiveDatabase(database).acting_as("app"),
@@ -132,21 +144,25 @@ def measure(scale: float) -> Iterator[Figure]:
         with closing(Speaker(cast.people[0], conversation)) as speaker:
             tickets = [cast.ticket(person) for person in cast.people]
             ours = runner.run(_at_gateway(gateway, tickets, conversation, speaker))
-            runner.run(ours.work(lambda: used([gateway]), 0.3))
+            runner.run(ours.work(lambda: used([gateway]), 0.3, 1))
             there: list[tuple[str, Server, Listeners]] = []
             for name, listen in PEERS.items():
                 peer = running.enter_context(Peer.running(name))
                 there.append((name, peer, runner.run(listen(peer.port, ours.sample))))
             there.append((OURS, gateway, ours))
-            for _ in range(1 + rounds):  # the first is not counted: node compiles as it runs
-                for name, server, listeners in there:
-                    work = listeners.work(partial(used, [server]), SECONDS)
-                    turns[name].append(runner.run(work))
-    counted = {name: mine[1:] for name, mine in turns.items()}
-    for name, mine in counted.items():
-        yield rate(f"{name}, fan-out to {LISTENERS}", "deliveries a CPU second", mine)
-    for name, limit in LIMITS.items():
-        yield ratio(f"fan-out to {LISTENERS} against {name}", counted[OURS], counted[name], limit)
+            for burst in BURSTS:
+                for _ in range(1 + rounds):  # the first is not counted: node compiles as it runs
+                    for name, server, listeners in there:
+                        work = listeners.work(partial(used, [server]), SECONDS, burst)
+                        turns.setdefault((name, burst), []).append(runner.run(work))
+    counted = {which: mine[1:] for which, mine in turns.items()}
+    for burst, shape in BURSTS.items():
+        for name in (*PEERS, OURS):
+            title = f"{name}, fan-out to {LISTENERS}, {shape}"
+            yield rate(title, "deliveries a CPU second", counted[name, burst])
+        for name, limit in LIMITS.items():
+            title = f"fan-out to {LISTENERS} against {name}, {shape}"
+            yield ratio(title, counted[OURS, burst], counted[name, burst], limit)
 
 
 async def _at_gateway(
@@ -172,26 +188,21 @@ async def _keep_alive(members: Sequence[Member]) -> None:
 async def _at_ws(port: int, text: bytes) -> Listeners:
     """Listeners at bare `ws`, where a socket says texts like this one, numbered alike."""
     before, _, after = text.partition(b"#")
-    frames = [masked(before + numbered(n).encode() + after[2:]) for n in range(RING)]
-    mouth = Connection()
-    await mouth.open(port, "/speak")
-    ring = cycle(frames)
-
+    speaker = Connection()
+    await speaker.open(port, "/speak")
     ears = [Connection() for _ in range(LISTENERS)]
     for one in ears:
         await one.open(port, "/listen")
-    return Listeners(ears, lambda: mouth.write(next(ring)))
+    return Listeners(ears, Mouth(speaker, lambda mark: before + mark.encode() + after[2:]).say)
 
 
 async def _at_room(port: int, text: bytes) -> Listeners:
     """Occupants of a room, the first of whom says messages of this one's size."""
-    message = to_all("everyone", len(text))
-    ring = cycle([message(numbered(n)) for n in range(RING)])
     streams = [Stream() for _ in range(LISTENERS)]
     for number, stream in enumerate(streams):
         await stream.open(port, xmpp_user(number))
         await stream.enter("everyone", f"p{number}")
-    return Listeners(streams, lambda: streams[0].write(next(ring)))
+    return Listeners(streams, Mouth(streams[0], to_all("everyone", len(text))).say)
 
 
 OURS = "Parley"

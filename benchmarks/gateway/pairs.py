@@ -20,26 +20,38 @@ class Wire(Protocol):
     def abort(self) -> None: ...
 
 
-class Side(Counter):
-    """One end. `message(number)` makes a payload; all of them must be of the same size."""
+class Mouth:
+    """Says numbered messages, over and over. `message(number)` makes a payload; all of them must
+    be of the same size."""
 
     def __init__(self, connection: Wire, message: Callable[[str], bytes]) -> None:
-        super().__init__()
         frames = [connection.framed(message(numbered(number))) for number in range(RING)]
         if len({len(frame) for frame in frames}) != 1:
             raise ValueError("payloads of one size")
         # Twice around, so that any run of up to RING frames is one piece of it.
         self._ring, self._size = memoryview(b"".join(frames * 2)), len(frames[0])
-        self.connection = connection
+        self._connection = connection
         self._next = 0
+
+    def say(self, count: int) -> None:
+        """Write the next `count` messages (at most RING) at once."""
+        start = self._next * self._size
+        self._connection.write(self._ring[start : start + count * self._size])
+        self._next = (self._next + count) % RING
+
+
+class Side(Counter):
+    """One end, which says such messages."""
+
+    def __init__(self, connection: Wire, message: Callable[[str], bytes]) -> None:
+        super().__init__()
+        self._mouth = Mouth(connection, message)
+        self.connection = connection
         self.answering = False
         self.sent = 0
 
     def say(self, count: int) -> None:
-        """Send the next `count` messages (at most RING)."""
-        start = self._next * self._size
-        self.connection.write(self._ring[start : start + count * self._size])
-        self._next = (self._next + count) % RING
+        self._mouth.say(count)
         self.sent += count
 
     def heard(self, texts: Sequence[bytes]) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from django.conf import settings
 
-from app.start import command
+from app.start import HEAP, command
 from benchmarks.gateway.machine import cores, family, on_core, processor_seconds, resident_bytes
 from benchmarks.peers.programs import PROGRAMS, Program
 from dev.errors import SetupProblem
@@ -59,7 +59,7 @@ class Gateway(WebServer):
             "PORT": str(self.port),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
-        return production_environment() | super().environment() | same | here
+        return production_environment() | super().environment() | HEAP | same | here
 
     def start(self) -> None:
         with on_core(cores()[0]):

@@ -14,7 +14,7 @@ from loadtests.objectives import Latency, Objectives
 from loadtests.percentiles import percentiles
 from loadtests.record import Phase, Process, Trial, new_histogram, read
 from loadtests.slope import slope
-from loadtests.usage import Bins, never_less, process_figures, usage
+from loadtests.usage import MIB, Bins, never_less, process_figures, usage
 from tests.loadtests.records import Made, find_max, steps
 
 
@@ -213,3 +213,26 @@ def test_a_child_that_ended_while_it_was_looked_at_is_no_restart() -> None:
     seen = never_less(used((7, 10.0), (7, 12.0), (7, 8.0), (7, 12.5), (9, 1.0)))
     assert process_figures("g", seen, [(0, 9)]).cpu_seconds == pytest.approx(3.5)
     assert usage(seen, Bins(1.0, 5), 5).cores == [None, 2.0, 0.0, 0.5, 1.0]
+
+
+def test_libraries_that_others_cease_to_share_are_no_growth() -> None:
+    def slope_of(filed: float, unfiled: float) -> float | None:
+        """Of a process that takes so many MiB more in files and beside them within an hour."""
+        seen = [
+            (
+                float(second),
+                Process(
+                    name="g",
+                    kind="gateway",
+                    cpu_seconds=0.0,
+                    memory_bytes=int((80 + (filed + unfiled) * second / 3600) * MIB),
+                    unfiled_bytes=int((60 + unfiled * second / 3600) * MIB),
+                ),
+            )
+            for second in range(0, 3600, 10)
+        ]
+        return process_figures("g", seen, [(0, 3600)]).mib_per_hour
+
+    assert slope_of(5, 0) == pytest.approx(0, abs=0.01)
+    assert slope_of(5, 2) == pytest.approx(2, abs=0.01)
+    assert slope_of(0, 2) == pytest.approx(2, abs=0.01)
