@@ -56,8 +56,13 @@ def install() -> None:
     if VENV.exists():
         shutil.rmtree(str(VENV))
     pip = [*make_venv(), "--disable-pip-version-check", "--no-input", "install", "--quiet"]
-    subprocess.check_call([*pip, "--require-hashes", "-r", str(LOCK)])
-    make_importable()
+    # The lock names all that is needed, so pip need not look for it; and pip compiles on one core.
+    quick = ["--no-deps", "--no-compile"]
+    subprocess.check_call([*pip, *quick, "--require-hashes", "-r", str(LOCK)])
+    # What cannot be compiled is no module (some packages have templates of such).
+    folder = packages()
+    succeeds([PYTHON, "-m", "compileall", "-q", "-j", "0", str(folder)])
+    (folder / "parley.pth").write_text(f"{PROJECT}\n")  # wherever a program is started
     STAMP.write_text(wanted())
 
 
@@ -74,11 +79,10 @@ def make_venv() -> "list[str]":
     sys.exit("This Python has neither `ensurepip` nor `pip`: install the package python3-venv.")
 
 
-def make_importable() -> None:
-    """Let programs of the environment import the project, wherever they are started."""
+def packages() -> Path:
+    """Where the environment's packages are."""
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    packages = subprocess.check_output([PYTHON, "-c", code]).decode().strip()
-    (Path(packages) / "parley.pth").write_text(f"{PROJECT}\n")
+    return Path(subprocess.check_output([PYTHON, "-c", code]).decode().strip())
 
 
 def succeeds(command: "list[str]") -> bool:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from app.start import CELERY
 from dev.ports import LOOPBACK
 
 
@@ -16,15 +17,14 @@ def web_command(python: str, port: int) -> list[str]:
 def worker_command(python: str) -> list[str]:
     """Jobs, in threads: a child process of the worker could outlive it."""
     return [
-        python, "-W", "ignore:You're running the worker with superuser",
-        "-m", "celery", "--quiet", "--app", "app.celery", "worker", "--pool", "threads",
-        "--concurrency", "2", "--loglevel", "WARNING", "--without-mingle", "--without-gossip",
+        python, "-W", "ignore:You're running the worker with superuser", *CELERY,
+        "worker", "--pool", "threads", "--concurrency", "2", "--loglevel", "WARNING",
+        "--without-mingle", "--without-gossip",
     ]  # fmt: skip
 
 
 def scheduler_command(python: str, notes: Path) -> list[str]:
     """Puts jobs that are due into the queue; `notes` remembers when each was last due."""
     return [
-        python, "-m", "celery", "--quiet", "--app", "app.celery", "beat", "--loglevel", "WARNING",
-        "--schedule", str(notes), "--pidfile", "",
+        python, *CELERY, "beat", "--loglevel", "WARNING", "--schedule", str(notes), "--pidfile", "",
     ]  # fmt: skip

@@ -16,10 +16,12 @@ as the **app** role, so a missing grant shows in any test that touches the table
   `.kill()`, `.terminate()`, `.start()`; `sealer`: likewise `manage.py seal`.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
+from _pytest.nodeid import NodeId
 from pytest_django import DjangoDbBlocker
 
 from app import outside
@@ -92,9 +94,26 @@ def _nothing_is_left_alone() -> None:
     outside.forget()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(trylast=True)  # when all have their markers
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    names_of_all = Counter(item.nodeid for item in items)
+    if same := [name for name, number in names_of_all.items() if number > 1]:
+        raise pytest.UsageError(f"xdist would run one test of those that are called {same[0]}")
     for item in items:
         marker = item.get_closest_marker("django_db")
         names = getattr(item, "fixturenames", [])
         if (marker and marker.kwargs.get("transaction")) or "transactional_db" in names:
             raise pytest.UsageError(f"{item.nodeid}: the trail cannot be flushed; use `live_db`.")
+    if getattr(config.option, "loadgroup", False):
+        _put_groups_into_names(items)
+
+
+def _put_groups_into_names(items: list[pytest.Item]) -> None:
+    """There xdist looks for them. It puts them where pytest 9.2 does not read any more, and then
+    each worker builds what a group has for all."""
+    for item in items:
+        group = item.get_closest_marker("xdist_group")
+        if group and not item.nodeid.endswith(end := f"@{group.args[0]}"):
+            item._id = NodeId.parse(item.nodeid + end)
+            if not item.nodeid.endswith(end):
+                raise pytest.UsageError(f"{item.nodeid}: pytest has names elsewhere again.")

@@ -10,7 +10,7 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from tests.live import LiveDatabase
-from tests.server import WebServer
+from tests.server import SealerProcess, WebServer
 from tests.stack import Stack
 
 
@@ -27,6 +27,12 @@ def live_db(
 @pytest.fixture(scope="module")
 def server(live_db: LiveDatabase, stack: Stack) -> Iterator[WebServer]:
     with WebServer.running(live_db, stack.redis, stack) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def sealer(live_db: LiveDatabase, stack: Stack) -> Iterator[SealerProcess]:
+    with SealerProcess.running(live_db, stack.redis, stack) as running:
         yield running
 
 

@@ -5,8 +5,12 @@ bob, and to olga. A row gives the statuses for: somebody who is not signed in; a
 officer, an administrator of the same organization; the same three of another one.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from django.db import transaction
 
 ASKERS = (
     "nobody",
@@ -27,6 +31,27 @@ class Row:
     route: str
     expected: tuple[Any, ...]
     body: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} /{self.route}"
+
+
+def by_subject(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """The rows by what they are about: those of one subject are shown in one world, which takes
+    longer to make than to ask about."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        subject = row.route.removeprefix("api/").partition("/")[0]
+        found.setdefault(subject or "start", []).append(row)
+    return found
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What is written within is taken back afterwards."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 EVERYBODY = (OK,) * 7

@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -118,6 +118,14 @@ class Instance:
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < until, f"{self.name} was not ready in time: {self.said()}"
             time.sleep(0.1)
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Wait for it while the process lives, or fail with what that said."""
+        deadline = time.monotonic() + 60
+        while not true():
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < deadline, self.said()
+            time.sleep(0.05)
 
     def answers(self, path: str) -> bool:
         try:

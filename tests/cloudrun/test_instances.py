@@ -5,7 +5,6 @@ import os
 import socket
 import time
 import urllib.request
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -124,12 +123,12 @@ def test_a_worker_gives_its_job_back_and_another_does_it(
         with application.connection_for_write(redis_server.url) as broker:
             application.send_task("realtime.prune", connection=broker)
         worker = starts("worker")
-        _wait(lambda: _blocked(live_db), worker)
+        worker.until(lambda: _blocked(live_db))
         worker.is_ended()
         assert queue.llen("celery") == 1, "the job is in the queue again"
         holder.rollback()
-        starts("worker")
-        _wait(lambda: queue.llen("celery") == 0 and queue.hlen("unacked") == 0, worker)
+        another = starts("worker")
+        another.until(lambda: queue.llen("celery") == 0 and queue.hlen("unacked") == 0)
 
 
 def _blocked(database: LiveDatabase) -> bool:
@@ -142,13 +141,6 @@ def _blocked(database: LiveDatabase) -> bool:
             " AND relation = 'realtime_streamevent'::regclass"
         )
         return cursor.fetchone() != (0,)
-
-
-def _wait(until: Callable[[], bool], of: Instance) -> None:
-    deadline = time.monotonic() + 60
-    while not until():
-        assert time.monotonic() < deadline, of.said()
-        time.sleep(0.1)
 
 
 def test_the_migration_runs_as_the_owner_and_ends(starts: Starts) -> None:

@@ -3,8 +3,7 @@
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from app.accounts.models import User
 from app.chat.models import Message
 from tests.chat.talk import room
 from tests.cloudrun.conftest import Starts
-from tests.cloudrun.image import Instance
 from tests.cloudrun.speaking import socket_of
 from tests.live import LiveDatabase
 
@@ -64,7 +62,7 @@ def test_members_send_while_a_migration_waits_for_their_table_and_after_it(
             cursor.execute("SELECT count(*) FROM chat_message")
         migration = starts("migrate", next_image)
         for number in range(2):
-            until(lambda: waits(live_db), migration)
+            migration.until(lambda: waits(live_db))
             alices.send(talk.pk, f"{number}: it waits")
             assert migration.process.poll() is None, migration.said()
         reader.rollback()
@@ -88,11 +86,3 @@ def waits(database: LiveDatabase) -> bool:
             " AND relation = 'chat_message'::regclass"
         )
         return cursor.fetchone() != (0,)
-
-
-def until(true: Callable[[], bool], of: Instance) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert of.process.poll() is None, of.said()
-        assert time.monotonic() < deadline, of.said()
-        time.sleep(0.05)

@@ -21,7 +21,6 @@ import pytest
 from django.conf import settings
 from django.db import connection
 from django.test.utils import override_settings
-from pytest_django import DjangoDbBlocker
 
 from app.accounts.services import found_organization
 from app.chat.models import Attachment, Conversation, Message
@@ -36,10 +35,12 @@ from tests.faults.town import PATIENCE, Instances, Town, living_in
 from tests.live import LiveDatabase
 from tests.realtime.speaker import bearer
 from tests.server import GatewayServer
+from tests.shared_server import live_db
 from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(240)
 
+__all__ = ["live_db"]
 MEMBERS = 10
 KEY = "projects/acme/locations/europe/keyRings/parley/cryptoKeys/main"
 FOR_EVER = 10**9
@@ -123,17 +124,6 @@ class Answer:
         return dict(json.loads(self.body)["error"])
 
 
-@pytest.fixture(scope="module")
-def live_db(
-    stack: Stack, django_db_setup: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[LiveDatabase]:
-    stack.empty_redis()
-    with stack.fresh_database() as database, django_db_blocker.unblock():
-        live = LiveDatabase(database)
-        with live.acting_as("app"):
-            yield live
-
-
 @contextmanager
 def elsewhere(kms: KmsServer, s3: S3Server) -> Iterator[dict[str, str]]:
     """This process and the server have keys and files there; the server's environment."""
@@ -163,6 +153,7 @@ def elsewhere(kms: KmsServer, s3: S3Server) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def place(live_db: LiveDatabase, stack: Stack) -> Iterator[Place]:
+    stack.empty_redis()
     with KmsServer.running() as kms, S3Server.running() as s3, elsewhere(kms, s3) as environment:
         organization = found_organization(slug="taken", name="Taken")
         users = [join(organization, f"member{number}") for number in range(MEMBERS)]

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.db import connection
-from pytest_django import DjangoDbBlocker
 from redis import Redis
 
 from app.accounts.services import found_organization
@@ -41,27 +40,19 @@ from tests.faults.town import (
 from tests.live import LiveDatabase
 from tests.realtime.client.member import client_of
 from tests.server import GatewayServer
+from tests.shared_server import live_db
 from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(240)
 
+__all__ = ["live_db"]
 MEMBERS = 50
 CALLERS = 4  # in each of two rooms
 
 
 @pytest.fixture(scope="module")
-def live_db(
-    stack: Stack, django_db_setup: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[LiveDatabase]:
-    stack.empty_redis()
-    with stack.fresh_database() as database, django_db_blocker.unblock():
-        live = LiveDatabase(database)
-        with live.acting_as("app"):
-            yield live
-
-
-@pytest.fixture(scope="module")
 def town(live_db: LiveDatabase, stack: Stack) -> Iterator[Town]:
+    stack.empty_redis()
     organization = found_organization(slug="town", name="Town")
     users = [join(organization, f"member{number}") for number in range(MEMBERS)]
     square = room(*users, name="square")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from app.accounts.models import User
+from app.accounts.models import Organization, User
 from app.chat.models import Conversation
 from app.chat.services import start_conversation
 from tests.cast import PASSWORD, address
@@ -48,7 +48,7 @@ def chromium(
 
 
 @pytest.fixture
-def visit(chromium: Browser, server: WebServer) -> Iterator[Visit]:
+def visit(chromium: Browser, server: WebServer, organization: Organization) -> Iterator[Visit]:
     """`visit("alice")`: her page, signed in; further options are the browser context's."""
     problems: list[str] = []
 
@@ -59,7 +59,7 @@ def visit(chromium: Browser, server: WebServer) -> Iterator[Visit]:
         page.on("pageerror", lambda error: problems.append(f"{name}: {error}"))
         page.on("console", lambda said: _note(problems, name, said))
         page.goto("/sign-in")
-        page.get_by_label("Email").fill(address(name))
+        page.get_by_label("Email").fill(address(name, organization.slug))
         page.get_by_label("Password").fill(PASSWORD)
         page.keyboard.press("Enter")
         page.wait_for_selector(".sidebar-item")

@@ -6,6 +6,7 @@ from django.utils import timezone
 from playwright.sync_api import Page
 
 from app.accounts.models import User
+from app.audit.models import Entry
 from app.chat.models import Conversation
 from app.compliance.scope import Scope
 from app.compliance.services import (
@@ -17,17 +18,25 @@ from app.compliance.services import (
 )
 from app.compliance.services.searches import begin_search
 from tests.chat.talk import say
+from tests.shared_server import live_db, sealer, server, shared
 from tests.voice.history import talked
 from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.conftest import Visit
 
+__all__ = ["live_db", "sealer", "server", "shared"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 PAGES = {
     "alice": ["/who-may-read", "/settings", "/no-such-page", "/trail"],
     "ada": ["/people", "/people/{bob}", "/invitations", "/search-index", "/call-policy"],
-    "olga": ["/trail", "/trail?entry=1#entry", "/exports", "/exports/new", "/exports/{export}"],
+    "olga": [
+        "/trail",
+        "/trail?entry={entry}#entry",
+        "/exports",
+        "/exports/new",
+        "/exports/{export}",
+    ],
     "oscar": [
         "/conversations",
         "/conversations/{ward}",
@@ -64,6 +73,7 @@ def names(
         made[name] = begin_search(oscar, query=query, **why)
     ask_release(olga, made["hold"].pk, reason="Settled.")
     ids = {name: str(thing.pk) for name, thing in made.items()}
+    ids["entry"] = str(Entry.objects.filter(organization_id=olga.organization_id).earliest("id").pk)
     call = str(talked(ward, alice, bob).id)
     return ids | {"bob": str(bob.pk), "ward": str(ward.pk), "call": call}
 

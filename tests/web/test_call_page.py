@@ -5,14 +5,15 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.shared_server import live_db, sealer, server, shared
 from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.callers import caller, chromium, theatre
 from tests.web.calls import bar, expect_to_hear, join, open_call, person, statistics
 from tests.web.conftest import Visit
 from tests.web.test_conversation_page import small_targets
 
-__all__ = ["caller", "chromium", "theatre"]
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(480)]
+__all__ = ["caller", "chromium", "live_db", "sealer", "server", "shared", "theatre"]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(480), pytest.mark.xdist_group("calls")]
 
 REFUSED = """
 navigator.mediaDevices.getUserMedia = () =>

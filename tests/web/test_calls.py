@@ -9,7 +9,7 @@ from tests.web.calls import bar, expect_to_hear, join, person, statistics
 from tests.web.conftest import Visit
 
 __all__ = ["caller", "chromium", "theatre"]
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(480), pytest.mark.xdist_group("calls")]
 
 
 def test_two_pages_hear_each_other_and_a_third_joins(caller: Visit) -> None:

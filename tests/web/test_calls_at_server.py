@@ -27,7 +27,7 @@ from tests.web.calls import WAIT_MS, bar, expect_to_hear, join, person
 from tests.web.conftest import Visit
 
 __all__ = ["caller", "chromium", "theatre"]
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(480), pytest.mark.xdist_group("calls")]
 
 # A mesh's connection sends and receives; the server is sent to by one, and sends by another.
 SOUNDS = """async () => {

@@ -14,7 +14,7 @@ from tests.web.calls import bar, expect_to_hear, join, statistics
 from tests.web.conftest import Visit
 
 __all__ = ["caller", "chromium", "theatre", "turn"]
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(480), pytest.mark.xdist_group("calls")]
 
 
 class CallServer(WebServer):

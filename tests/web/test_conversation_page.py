@@ -7,15 +7,17 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
-from app.accounts.models import User
+from app.accounts.models import Organization, User
 from app.chat.models import Conversation
 from app.chat.services import Draft, send_messages
 from app.realtime.protocol import Ack
 from tests.cast import PASSWORD, address
 from tests.server import WebServer
+from tests.shared_server import live_db, sealer, server, shared
 from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.conftest import Visit
 
+__all__ = ["live_db", "sealer", "server", "shared"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 IN_LOG = re.compile(r"in log · \d+")
@@ -237,7 +239,7 @@ def test_history_loads_on_the_way_up_and_a_permalink_leads_into_it(
 @pytest.fixture
 def long_talk(ward: Conversation, alice: User) -> Conversation:
     """`old 1` to `old 130`, by alice, in the conversation."""
-    drafts = [Draft(alice, ward.pk, uuid4(), f"old {number}") for number in range(1, 131)]
+    drafts = [Draft(alice, ward.pk, str(uuid4()), f"old {number}") for number in range(1, 131)]
     assert all(isinstance(outcome, Ack) for outcome in send_messages(drafts))
     return ward
 
@@ -336,7 +338,7 @@ def test_no_state_of_the_page_has_a_serious_fault_of_access(
 
 
 def test_signing_out_elsewhere_is_told_and_the_draft_is_kept(
-    visit: Visit, ward: Conversation
+    visit: Visit, ward: Conversation, organization: Organization
 ) -> None:
     alice = visit("alice")
     composer(alice).fill("still thinking")
@@ -347,7 +349,7 @@ def test_signing_out_elsewhere_is_told_and_the_draft_is_kept(
     assert answer.ok, answer.text()
     expect(alice.get_by_text("You have been signed out.")).to_be_visible(timeout=10_000)
     alice.get_by_role("link", name="Sign in").click()
-    alice.get_by_label("Email").fill(address("alice"))
+    alice.get_by_label("Email").fill(address("alice", organization.slug))
     alice.get_by_label("Password").fill(PASSWORD)
     alice.keyboard.press("Enter")
     expect(composer(alice)).to_have_value("still thinking")

@@ -9,10 +9,12 @@ from PIL import Image
 from playwright.sync_api import FilePayload, Locator, Page, Route, expect
 
 from app.chat.models import Conversation
+from tests.shared_server import live_db, sealer, server, shared
 from tests.stack import Stack
 from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.conftest import Visit
 
+__all__ = ["live_db", "sealer", "server", "shared"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 

@@ -9,9 +9,11 @@ from playwright.sync_api import Page, expect
 from app.accounts.models import User
 from app.chat.models import Conversation
 from app.chat.services import Draft, send_messages
+from tests.shared_server import live_db, sealer, server, shared
 from tests.web.axe import EXAMINED, bring_axe, put_in_theme, serious_faults
 from tests.web.conftest import Visit
 
+__all__ = ["live_db", "sealer", "server", "shared"]
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
 
@@ -19,8 +21,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 def long_talk(ward: Conversation, alice: User, bob: User) -> None:
     """Something, and then more lines than a page holds."""
     said = ["Potassium is back at 3.4", "bed 12 is **free**, says the ward"]
-    drafts = [Draft(alice, ward.pk, uuid4(), text) for text in said]
-    drafts += [Draft(bob, ward.pk, uuid4(), f"line {number}") for number in range(70)]
+    drafts = [Draft(alice, ward.pk, str(uuid4()), text) for text in said]
+    drafts += [Draft(bob, ward.pk, str(uuid4()), f"line {number}") for number in range(70)]
     send_messages(drafts)
 
 

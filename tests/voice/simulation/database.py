@@ -57,10 +57,10 @@ class Database:
             self._record(change, now)
             event = rooms.event(change, call=UUID(int=0), at="")
             if event is not None and not isinstance(change, rooms.Summoned):
-                where = conversation_of(change)
+                where = rooms.conversation_of(change)
                 self.log[where].append((protocol.tag(event), protocol.event_data(event)))
         self.house = self.house.after(changes)
-        for room in {conversation_of(change) for change in changes}:
+        for room in {rooms.conversation_of(change) for change in changes}:
             self.snapshots[room][len(self.log[room])] = self.shown(room)
         self._check()
 
@@ -109,11 +109,3 @@ class Database:
     def present(self, holders: Sequence[Holder]) -> set[Holder]:
         known = {(one.pid, one.gen, one.user) for one in self.house.living().values()}
         return {one for one in holders if (one.pid, one.gen, one.user) in known}
-
-
-def conversation_of(change: Change) -> UUID:
-    match change:
-        case rooms.Opened(room) | rooms.Closed(room) | rooms.HandedOver(conversation=room):
-            return room
-        case _:
-            return change.place.conversation
