@@ -47,9 +47,10 @@ class Command(BaseCommand):
         if once:
             self.stdout.write(f"sealed {sealer.seal()} entries")
             return
-        metrics.serve("sealer", settings.METRICS_LISTEN, release=settings.RELEASE)
         # Blocked, not handled: they stay pending during a transaction and end the wait after it.
+        # First of all: a thread that began before would take them, and end the process.
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        metrics.serve("sealer", settings.METRICS_LISTEN, release=settings.RELEASE)
         run(sealer, interval)
 
 
