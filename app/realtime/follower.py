@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 _SILENCE = 5.0
 _LONGEST_PAUSE = 2.0
 _PREFIX = hints.STREAM_CHANNEL.encode()
+_HEAD = 64
+"""Bytes of a hint, in which the epoch and the offset of its first event are: of no other hint."""
+_REMEMBERED = 256
 GATEWAY_CHANNEL = "parley:gateway:"
 """And an address: what is for the sockets of that process alone."""
 
@@ -49,6 +52,8 @@ class Follower:
         self._mouth: RedisLink | None = None
         # Where something was said that is not answered yet; of hints, when.
         self._said: deque[tuple[str, float | None]] = deque()
+        # How what was told begins, the latest last: Redis says it to us as well.
+        self._told: dict[bytes, None] = {}
         self._heard_something = False
         self._awaited: dict[str, asyncio.Future[None]] = {}
 
@@ -87,11 +92,15 @@ class Follower:
         return self._say(GATEWAY_CHANNEL + address, payload)
 
     def tell(self, batch: Iterable[hints.Hint]) -> None:
-        """Tell the hubs of all processes of what was committed, or that they read it in the log
-        where Redis goes away meanwhile."""
-        for channel, payload, _ in batch:
+        """Tell the hubs of all other processes of what was committed, or that they read it in the
+        log where Redis goes away meanwhile. Events are not heard by `heard` again."""
+        for channel, payload, events in batch:
             if not self._say(channel, payload, perf_counter()):
                 hints.missed([channel])
+            elif events:
+                self._told[payload[:_HEAD]] = None
+                if len(self._told) > _REMEMBERED:
+                    del self._told[next(iter(self._told))]
 
     def _say(self, channel: str, payload: bytes, since: float | None = None) -> bool:
         if self._mouth is None:
@@ -161,7 +170,10 @@ class Follower:
             return
         kind, channel, payload = reply
         if kind == b"message":
-            self._heard(channel.decode(), payload)
+            if payload[:_HEAD] in self._told:
+                del self._told[payload[:_HEAD]]
+            else:
+                self._heard(channel.decode(), payload)
         elif kind == b"subscribe" and channel.startswith(_PREFIX):
             stream = channel[len(_PREFIX) :].decode()
             if (done := self._awaited.pop(stream, None)) and not done.done():

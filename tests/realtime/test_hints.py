@@ -11,6 +11,7 @@ from redis import Redis
 
 from app.realtime import hints
 from app.realtime.follower import Follower
+from app.realtime.log import Event
 from dev.redis_server import RedisServer
 
 
@@ -51,6 +52,43 @@ async def test_what_redis_did_not_confirm_is_told_again(
     finally:
         running.cancel()
     assert told == {"conversation:a", "conversation:b"}
+
+
+async def test_what_this_process_told_it_does_not_hear_again(redis_server: RedisServer) -> None:
+    heard: list[bytes] = []
+    stream = "conversation:a"
+    ours, theirs = (
+        hints.Hint(hints.STREAM_CHANNEL + stream, b'[["%s",1,"t",{}]]' % epoch, [_event(epoch)])
+        for epoch in (b"a" * 16, b"b" * 16)
+    )
+    follower = Follower(
+        redis_server.url,
+        streams=lambda: [stream],
+        heard=lambda _, payload: heard.append(payload),
+        caught_up_from=lambda _: None,
+    )
+    running = asyncio.create_task(follower.run())
+    try:
+        async with asyncio.timeout(10):
+            while not follower.connected:
+                await asyncio.sleep(0.01)
+            await follower.listening(stream)
+            follower.tell([ours])
+            await asyncio.to_thread(_publish, redis_server, theirs)
+            while theirs.payload not in heard:
+                await asyncio.sleep(0.01)
+        assert heard == [theirs.payload]
+    finally:
+        running.cancel()
+
+
+def _event(epoch: bytes) -> Event:
+    return Event("conversation:a", epoch.decode(), 1, "t", {})
+
+
+def _publish(redis_server: RedisServer, hint: hints.Hint) -> None:
+    with Redis.from_url(redis_server.url) as client:
+        client.publish(hint.channel, hint.payload)
 
 
 def _hint(stream: str) -> hints.Hint:
