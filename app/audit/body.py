@@ -74,31 +74,48 @@ _decode_usual = msgspec.json.Decoder(_Usual).decode
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-def part(value: Any) -> str:
-    """The canonical text of a part of a new body; raises NotCanonical as `canonical.dump` does."""
+def part(value: Any) -> msgspec.Raw:
+    """A part of a new body, encoded; raises NotCanonical as `canonical.dump` does."""
     canonical.check(value)
     try:
-        return _encode(value).decode()
+        return msgspec.Raw(_encode(value))
     except UnicodeEncodeError:
         raise NotCanonical("a text is not valid Unicode") from None
     except TypeError:  # a text or number of somebody's own type: slower, and the same bytes
-        return canonical.dump(value).decode()
+        return msgspec.Raw(canonical.dump(value))
 
 
-def compose(
-    *, id: str, time: str, organization: str, action: str, outcome: str, actor: str,
-    origin: str, target: str, scope: str, parameters: str, before: str, after: str,
-) -> bytes:  # fmt: skip
-    """The canonical bytes of a new body, of the canonical texts (`part`) of its parts.
+class NewBody(msgspec.Struct, gc=False):
+    """A body to be written. Many share parts, which are encoded once: those are `part`s. The
+    fields are in the order of their names (RFC 8785 section 3.2.3)."""
 
-    Many entries share parts, which are encoded once. The keys are in their order (RFC 8785 section
-    3.2.3).
-    """
-    return (
-        f'{{"action":{action},"actor":{actor},"after":{after},"before":{before},"id":{id},'
-        f'"organization":{organization},"origin":{origin},"outcome":{outcome},'
-        f'"parameters":{parameters},"scope":{scope},"target":{target},"time":{time},"v":1}}'
-    ).encode()
+    action: str
+    actor: msgspec.Raw
+    after: dict[str, Any]
+    before: dict[str, Any]
+    id: str
+    organization: msgspec.Raw
+    origin: msgspec.Raw
+    outcome: str
+    parameters: dict[str, Any]
+    scope: msgspec.Raw
+    target: dict[str, str]
+    time: str
+    v: int = 1
+
+    def canonical(self) -> bytes:
+        """Its canonical bytes; raises NotCanonical for values that have no canonical form."""
+        for values in (self.after, self.before, self.parameters):
+            if values:
+                canonical.check(values)
+        try:
+            return _encode(self)
+        except UnicodeEncodeError:
+            raise NotCanonical("a text is not valid Unicode") from None
+        except TypeError:  # a text or number of somebody's own type: slower, and the same bytes
+            names = ("after", "before", "outcome", "parameters", "target")
+            parts = {name: part(getattr(self, name)) for name in names}
+            return _encode(msgspec.structs.replace(self, **parts))
 
 
 def parse(data: bytes) -> Body:

@@ -4,7 +4,7 @@ If the entry cannot be written, the change fails with it.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -46,9 +46,9 @@ def record(
     actor: Actor,
     target: Target,
     scope: UUID | None = None,
-    before: Mapping[str, Any] | None = None,
-    after: Mapping[str, Any] | None = None,
-    parameters: Mapping[str, Any] | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    parameters: dict[str, Any] | None = None,
     outcome: str = "success",
 ) -> Entry:
     """Write one entry; see Record for what may be in it.

@@ -5,19 +5,19 @@ not at all. Nothing is ever serialised again: what is hashed is what is stored.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
-from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connections
+from msgspec import Raw, Struct
 
 from app.audit import arrays, leaves, merkle, receipts
 from app.audit import body as bodies
 from app.audit.actions import Action
+from app.audit.body import NewBody
 from app.audit.context import Actor, Origin, current_origin
 from app.uuids import random_uuid
 
@@ -41,7 +41,7 @@ class OutsideTransaction(RuntimeError):
     """An entry was to be written without a transaction around it and its change."""
 
 
-class Target(NamedTuple):
+class Target(Struct, frozen=True, gc=False):
     """What it happened to: a type such as "message_version", its id, and what that belongs to."""
 
     type: str
@@ -49,10 +49,7 @@ class Target(NamedTuple):
     parent: str = ""
 
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
-
-
-class Record(NamedTuple):
+class Record(Struct, frozen=True, gc=False):
     """What happened, to be written as an entry.
 
     `scope` is the conversation it happened in, None the organization itself. `before`, `after`
@@ -65,15 +62,15 @@ class Record(NamedTuple):
     actor: Actor
     target: Target
     scope: UUID | None = None
-    before: Mapping[str, Any] = _NOTHING
-    after: Mapping[str, Any] = _NOTHING
-    parameters: Mapping[str, Any] = _NOTHING
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     outcome: str = "success"
     origin: Origin | None = None
     """Where it came from, when a batch carries several people's; else the current origin."""
 
 
-class Written(NamedTuple):
+class Written(Struct, frozen=True, gc=False):
     """The columns of a written entry; `id` is the database's, `leaf_hash` RFC 6962's."""
 
     id: int
@@ -135,7 +132,7 @@ def _as_arrays(columns: Sequence[tuple[Any, ...]]) -> list[str]:
     ]
 
 
-class _Composed(NamedTuple):
+class _Composed(Struct, gc=False):
     """A row to be inserted; `columns` are those of _INSERT, ids and time as the body has them."""
 
     uuid: str
@@ -149,8 +146,8 @@ class _Scope(NamedTuple):
 
     organization: str
     scope: str | None
-    organization_part: str
-    scope_part: str
+    organization_part: Raw
+    scope_part: Raw
     pseudonym: str
 
 
@@ -158,7 +155,7 @@ class _Actor(NamedTuple):
     """What all entries of one actor share: its id, its part of the body, the pseudonym."""
 
     id: str | None
-    part: str
+    part: Raw
     pseudonym: str
 
 
@@ -174,26 +171,26 @@ class _Composer:
         # By numbers: hashing and comparing UUIDs is done in Python.
         self._scopes: dict[tuple[int, int], _Scope] = {}
         self._actors: dict[tuple[int, int], _Actor] = {}  # by identity: the records hold them
-        self._origins: dict[int, str] = {}  # by identity: the records hold them
+        self._origins: dict[int, Raw] = {}  # by identity: the records hold them
 
     def __call__(self, record: Record) -> _Composed:
         uuid, at, time = random_uuid(), self._at, self._time
         scope, actor, target = self._scope(record), self._actor(record), record.target
         action = record.action.value
-        body = bodies.compose(
-            id=f'"{uuid}"',
-            time=f'"{time}"',
-            organization=scope.organization_part,
-            action=f'"{action}"',
-            outcome=_outcome(record.outcome),
+        body = NewBody(
+            action=action,
             actor=actor.part,
+            after=record.after,
+            before=record.before,
+            id=uuid,
+            organization=scope.organization_part,
             origin=self._origin(record.origin or self._current),
-            target=bodies.part({"type": target.type, "id": target.id, "parent": target.parent}),
+            outcome=record.outcome,
+            parameters=record.parameters,
             scope=scope.scope_part,
-            parameters=_part(record.parameters),
-            before=_part(record.before),
-            after=_part(record.after),
-        )
+            target={"type": target.type, "id": target.id, "parent": target.parent},
+            time=time,
+        ).canonical()
         body_hash = hashlib.sha256(body).digest()
         leaf = leaves.leaf_line(time, scope.pseudonym, actor.pseudonym, body_hash.hex())
         columns = (
@@ -233,7 +230,7 @@ class _Composer:
             )
         return found
 
-    def _origin(self, origin: Origin) -> str:
+    def _origin(self, origin: Origin) -> Raw:
         found = self._origins.get(id(origin))
         if found is None:
             found = self._origins[id(origin)] = bodies.part(
@@ -246,12 +243,3 @@ class _Composer:
                 }
             )
         return found
-
-
-@lru_cache(maxsize=16)
-def _outcome(outcome: str) -> str:
-    return bodies.part(outcome)
-
-
-def _part(values: Mapping[str, Any]) -> str:
-    return bodies.part({**values}) if values else "{}"

@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -49,7 +48,7 @@ class Reserved:
     count: int
 
 
-class SealedBody(NamedTuple):
+class SealedBody(Struct, frozen=True, gc=False):
     """A message's text as it stands in the database, and what is needed to open it; its repr
     shows no text."""
 

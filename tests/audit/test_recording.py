@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from app.audit import body as bodies
 from app.audit import canonical, leaves
 from app.audit.actions import Action
+from app.audit.body import NewBody
 from app.audit.canonical import NotCanonical
 from app.audit.context import (
     ANONYMOUS,
@@ -185,7 +186,7 @@ def test_a_part_is_in_the_canonical_form_whatever_its_texts_and_numbers_are_made
     value: Any,
 ) -> None:
     document = {"after": value, "A": "before small letters"}
-    assert bodies.part(document).encode() == canonical.dump(document)
+    assert bytes(bodies.part(document)) == canonical.dump(document)
 
 
 JSON = st.recursive(
@@ -203,28 +204,42 @@ JSON = st.recursive(
 def test_canonical_json_comes_back_and_has_one_form(value: Any) -> None:
     data = canonical.dump(value)
     assert canonical.load(data) == value == json.loads(data)
-    assert bodies.part(value).encode() == data
+    assert bytes(bodies.part(value)) == data
     assert msgspec.json.encode(value, order="sorted") == data
 
 
-def test_a_new_body_is_the_canonical_form_of_its_parts_together() -> None:
-    document = {
+@pytest.mark.parametrize("text", ["usual", Name("somebody's own"), Action.USER_CHANGED])
+def test_a_new_body_is_the_canonical_form_of_its_parts_together(text: str) -> None:
+    document: dict[str, Any] = {
         "v": 1,
         "id": "1",
         "time": "now",
         "organization": "o",
         "action": "a",
-        "outcome": 'so "so"',
+        "outcome": text,
         "actor": {"kind": "user", "id": None, "role": "é"},
         "origin": {"method": "\u2028"},
-        "target": {"type": "t", "id": "\\", "parent": ""},
+        "target": {"type": text, "id": "\\", "parent": ""},
         "scope": None,
         "parameters": {"{": "}"},
         "before": {},
-        "after": {"b": [1], "a": True},
+        "after": {"b": [1], "a": {"z": text, "y": True}},
     }
-    parts = {key: bodies.part(value) for key, value in document.items() if key != "v"}
-    assert bodies.compose(**parts) == canonical.dump(document)
+    shared = {name: bodies.part(document[name]) for name in SHARED_PARTS}
+    assert NewBody(**document | shared).canonical() == canonical.dump(document)
+
+
+SHARED_PARTS = ("actor", "organization", "origin", "scope")
+
+
+@pytest.mark.parametrize("name", ["before", "after", "parameters"])
+@pytest.mark.parametrize("value", [1.5, {"é": 1}, "\ud800"], ids=["number", "key", "text"])
+def test_a_new_body_with_what_has_no_canonical_form_is_refused(name: str, value: Any) -> None:
+    document: dict[str, Any] = dict.fromkeys(("id", "time", "action", "outcome"), "")
+    shared = {one: bodies.part(None) for one in SHARED_PARTS}
+    usual: dict[str, Any] = {"before": {}, "after": {}, "parameters": {}, "target": {}}
+    with pytest.raises(NotCanonical):
+        NewBody(**document | shared | usual | {name: {"a": value}}).canonical()
 
 
 def test_both_encoders_escape_every_character_alike() -> None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
+from msgspec import Struct
 
 from app.audit import arrays
 from app.chat.search.models import IndexState
@@ -21,7 +22,7 @@ class Place(NamedTuple):
     thread: str | None
 
 
-class Standing(NamedTuple):
+class Standing(Struct, frozen=True, gc=False):
     """How that stands: `role` is None for somebody who may not use Parley (any more), `root` is
     the conversation of what it replies to, None if there is no such message, and `is_reply` if
     that is a reply itself."""

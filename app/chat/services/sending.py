@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import count
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app import metrics
 from app.accounts.models import User
@@ -36,7 +38,7 @@ from app.realtime.services import Appended, Reserved, SealedBody, conversation_s
 from app.uuids import bytes_of, random_uuid
 
 
-class Author(NamedTuple):
+class Author(Struct, frozen=True, gc=False):
     """Who says something, where no more of them was read: whether they may is asked of the
     database, with everything else that a batch needs to know."""
 
@@ -44,7 +46,7 @@ class Author(NamedTuple):
     organization_id: UUID
 
 
-class Draft(NamedTuple):
+class Draft(Struct, frozen=True, gc=False):
     """A message to be sent; `id` is the client's, so that the same one sent again is known: a
     UUID's text, as `str` prints it."""
 
@@ -95,7 +97,7 @@ def send_messages(drafts: Sequence[Draft]) -> list[Ack | DomainError]:
         return [outcome for draft in drafts for outcome in send_messages([draft])]
 
 
-class _New(NamedTuple):
+class _New(Struct, frozen=True, gc=False):
     """A draft that may be sent, where, and how its author stands there."""
 
     draft: Draft
@@ -128,7 +130,7 @@ def _send(drafts: Sequence[Draft]) -> list[Ack | DomainError]:
     for draft, place, stream, standing in zip(drafts, places, streams, standings, strict=True):
         # As if those before it were committed already: a reply may follow on its message.
         root = new.get(place.thread) if place.thread else None
-        refusal = _refusal(draft, _beside(standing, root and root.draft), files, taken)
+        refusal = _refusal(draft, _beside(standing, root), files, taken)
         refused.append(refusal)
         if refusal is None and standing.taken:
             earlier.append(draft.id)
@@ -152,11 +154,12 @@ def _place(draft: Draft, texts: Mapping[int, str]) -> Place:
     )
 
 
-def _beside(standing: Standing, root: Draft | None) -> Standing:
+def _beside(standing: Standing, root: _New | None) -> Standing:
     """The same for a reply to a message of this batch."""
     if root is None:
         return standing
-    return standing._replace(root=root.conversation, is_reply=root.thread is not None)
+    said = root.draft
+    return replace(standing, root=said.conversation, is_reply=said.thread is not None)
 
 
 def _refusal(
@@ -185,7 +188,7 @@ def _refusal(
     return None
 
 
-class _Kept(NamedTuple):
+class _Kept(Struct, frozen=True, gc=False):
     """What there is under an id: it is acknowledged to whoever sends the same again."""
 
     place: Place
@@ -228,7 +231,7 @@ def _place_of(version: MessageVersion) -> Place:
     )
 
 
-class _Fresh(NamedTuple):
+class _Fresh(Struct, frozen=True, gc=False):
     """A draft at its offset, sealed as a version."""
 
     draft: Draft

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from time import monotonic
 
 from django.db import connection
+from msgspec.structs import replace
 
 from app.accounts.identity import Bearer
 from app.accounts.services import admit
@@ -91,7 +92,7 @@ def send_together(draft: Draft, bearer: Bearer | None = None) -> Ack:
             raise Unauthenticated
         return send_message(draft)
     # Another thread may write it, which speaks for somebody else.
-    mine = _Waiting(draft._replace(origin=draft.origin or current_origin.get()), bearer)
+    mine = _Waiting(replace(draft, origin=draft.origin or current_origin.get()), bearer)
     if not _leads(mine):
         mine.sleep()
     if mine.outcome is None:
