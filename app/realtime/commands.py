@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from uuid import UUID
 
 from msgspec import Struct
@@ -79,7 +79,7 @@ Refresh = Callable[[Socket, str], Awaitable[Struct]]
 Shown = Callable[[Socket, Literal["active", "away"]], None]
 
 
-class _Sending(NamedTuple):
+class _Sending(Struct, gc=False):
     """A send under way, and who is to be answered."""
 
     socket: Socket
@@ -191,7 +191,8 @@ class Commands:
         """Answer a batch: all that is for one socket in one piece."""
         answers: dict[Socket, list[bytes]] = {}
         results: Counter[str] = Counter()
-        for (socket, _, command), outcome in zip(sends, outcomes, strict=True):
+        for one, outcome in zip(sends, outcomes, strict=True):
+            socket, command = one.socket, one.command
             socket.ended()
             if isinstance(outcome, Exception):
                 results[_outcome(outcome)] += 1

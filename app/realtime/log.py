@@ -3,12 +3,13 @@
 import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
+from msgspec import Struct
 
 from app.realtime import protocol
 from app.realtime.frames import text_frame
@@ -24,9 +25,9 @@ KEPT_FOR = timedelta(days=7)
 """How long events are kept for recovery; the messages themselves are elsewhere."""
 
 
-@dataclass(slots=True)
-class Event:
-    """An event as it was committed; `data["body"]` is filled in when its text is opened.
+class Event(Struct, gc=False):
+    """An event as it was committed; `data["body"]` is filled in when its text is opened. Its repr
+    shows no text.
 
     `sealed` is (token, organization, version) if the hint brought the sealed text along;
     `opened` if there is nothing to be opened any more.
@@ -39,7 +40,10 @@ class Event:
     data: dict[str, Any]
     sealed: Sequence[str] | None = None
     opened: bool = False
-    _frame: bytes = field(default=b"", repr=False)
+    _frame: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<event {self.type} {self.stream} {self.offset}>"
 
     def frame(self) -> bytes:
         """Return the push as a WebSocket frame: made once, however many sockets get it."""
