@@ -105,7 +105,7 @@ class NewBody(msgspec.Struct, gc=False):
 
     def canonical(self) -> bytes:
         """Its canonical bytes; raises NotCanonical for values that have no canonical form."""
-        for values in (self.after, self.before, self.parameters):
+        for values in (self.target, self.after, self.before, self.parameters):
             if values:
                 canonical.check(values)
         try:

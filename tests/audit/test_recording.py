@@ -232,7 +232,7 @@ def test_a_new_body_is_the_canonical_form_of_its_parts_together(text: str) -> No
 SHARED_PARTS = ("actor", "organization", "origin", "scope")
 
 
-@pytest.mark.parametrize("name", ["before", "after", "parameters"])
+@pytest.mark.parametrize("name", ["target", "before", "after", "parameters"])
 @pytest.mark.parametrize("value", [1.5, {"é": 1}, "\ud800"], ids=["number", "key", "text"])
 def test_a_new_body_with_what_has_no_canonical_form_is_refused(name: str, value: Any) -> None:
     document: dict[str, Any] = dict.fromkeys(("id", "time", "action", "outcome"), "")
