@@ -15,6 +15,11 @@ def plain(values: Collection[object]) -> str:
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
+def integers(values: list[int]) -> str:
+    """An array of integers, in half the time: Python prints a list of them all at once."""
+    return f"{{{str(values)[1:-1]}}}"
+
+
 def quoted(texts: Collection[str]) -> str:
     """A `text[]` of any texts (https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO).
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from random import SystemRandom
 from time import perf_counter
 from typing import Any
@@ -298,15 +299,15 @@ class Hub:
         self, attachments: list[Attachment], hinted: dict[str, list[Event]], suspect: set[str]
     ) -> None:
         joined = {attachment.stream for attachment in attachments}
-        events, wanted = self._sort_hints(hinted, suspect | joined)
+        found, wanted = self._sort_hints(hinted, suspect | joined)
         wanted += [self._wanted_by(attachment) for attachment in attachments]
-        if not events and not wanted:
+        if not found and not wanted:
             return
-        unopened = [event for event in events if not event.opened]
+        unopened = _unopened(found)
+        refusals: Sequence[Exception | None] = []
+        gens: Mapping[str, Mapping[str, int]] = {}
         if wanted or len(unopened) > AT_ONCE or not self._open_at_once(unopened):
-            found, refusals, gens = await self._in_thread(self._read, events, wanted, attachments)
-        else:
-            found, refusals, gens = _by_stream(events, {}), [], {}
+            found, refusals, gens = await self._in_thread(self._read, found, wanted, attachments)
         for stream, (epoch, top, new) in found.items():
             self._hand_out(stream, epoch, top, new)
         for attachment, refusal in zip(attachments, refusals, strict=True):
@@ -322,9 +323,9 @@ class Hub:
 
     def _sort_hints(
         self, hinted: dict[str, list[Event]], to_read: set[str]
-    ) -> tuple[list[Event], list[Wanted]]:
-        """Split into events that follow on what was handed out, and streams to be read."""
-        follow: list[Event] = []
+    ) -> tuple[Found, list[Wanted]]:
+        """Split into what follows on what was handed out, and streams to be read."""
+        follow: Found = {}
         wanted: list[Wanted] = []
         for stream in hinted.keys() | to_read:
             channel = self._channels.get(stream)
@@ -333,8 +334,8 @@ class Hub:
             run = _following(channel, hinted.get(stream, []))
             if run is None or stream in to_read:
                 wanted.append(Wanted(stream, channel.epoch, channel.offset))
-            else:
-                follow.extend(run)
+            elif run:
+                follow[stream] = channel.epoch, run[-1].offset, run
         return follow, wanted
 
     def _wanted_by(self, attachment: Attachment) -> Wanted:
@@ -342,27 +343,25 @@ class Hub:
         return Wanted(attachment.stream, epoch, offset)
 
     def _read(
-        self, events: list[Event], wanted: list[Wanted], attachments: list[Attachment]
+        self, hinted: Found, wanted: list[Wanted], attachments: list[Attachment]
     ) -> tuple[Found, Sequence[Exception | None], dict[str, Mapping[str, int]]]:
-        """In a thread: add to `events` what the log holds, open the texts, judge who joins.
+        """In a thread: add what the log holds to what was `hinted`, open texts, judge who joins.
 
         Beside it, for the voice rooms that somebody joins, who is in there.
         """
         joined = {attachment.stream for attachment in attachments}
         ensure_streams(joined)
         gens: dict[str, Mapping[str, int]] = {}
+        found = hinted
         if wanted:
             with snapshot():
-                found = read_log(wanted)
+                found = hinted | read_log(wanted)
                 if voice := [name for name in joined if name.startswith(rooms.PREFIX)]:
                     there = self._rosters([name.removeprefix(rooms.PREFIX) for name in voice])
                     gens = {name: there.get(name.removeprefix(rooms.PREFIX), {}) for name in voice}
-        else:
-            found = {}
         pairs = [(attachment.socket.principal, attachment.stream) for attachment in attachments]
         refusals = self._authorize(pairs) if pairs else []
-        _by_stream(events, found)
-        self._open_bodies([one for _, _, run in found.values() for one in run if not one.opened])
+        self._open_bodies(_unopened(found))
         return found, refusals, gens
 
     def _hand_out(self, stream: str, epoch: str, top: int, events: list[Event]) -> None:
@@ -488,20 +487,15 @@ def _jitter(low: float, high: float) -> float:
     return SystemRandom().uniform(low, high)
 
 
-def _by_stream(events: Iterable[Event], found: Found) -> Found:
-    """Add events that were hinted to what was found."""
-    for event in events:
-        _, _, run = found.get(event.stream, ("", 0, []))
-        run.append(event)
-        found[event.stream] = (event.epoch, event.offset, run)
-    return found
+def _unopened(found: Found) -> list[Event]:
+    return [event for _, _, run in found.values() for event in run if not event.opened]
 
 
 def _following(channel: Channel, events: list[Event]) -> list[Event] | None:
     """Return the events that continue `channel` without a gap; None if the log must be read."""
     run: list[Event] = []
     expected = channel.offset + 1
-    for event in sorted(events, key=lambda event: event.offset):
+    for event in sorted(events, key=attrgetter("offset")):
         if event.epoch != channel.epoch or event.offset > expected:
             return None
         if event.offset == expected:

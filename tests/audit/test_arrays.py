@@ -35,6 +35,13 @@ def test_ids_and_numbers_are_read_back_and_none_is_null() -> None:
     assert read_back(arrays.plain([]), "bigint[]") == []
 
 
+@pytest.mark.parametrize(
+    "numbers", [[], [7], [-(2**63), 0, 2**63 - 1]], ids=["none", "one", "ends"]
+)
+def test_integers_are_read_back(numbers: list[int]) -> None:
+    assert read_back(arrays.integers(numbers), "bigint[]") == numbers
+
+
 def read_back(text: str, kind: str) -> object:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT %s::{kind}", [text])

@@ -28,7 +28,7 @@ class Row(NamedTuple):
     token: str
     entry: int
     key: str | None
-    words: Sequence[int] | None
+    words: list[int] | None
 
 
 _INSERT = """
@@ -63,7 +63,7 @@ def insert(rows: Sequence[Row], at: datetime) -> None:
     if not rows:
         return
     columns = list(zip(*rows, strict=True))
-    words = [None if row.words is None else f'"{arrays.plain(row.words)}"' for row in rows]
+    words = [None if row.words is None else f'"{arrays.integers(row.words)}"' for row in rows]
     arguments = [arrays.plain(column) for column in (*columns[:-1], words)]
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, [*arguments, at, at, at])
