@@ -1,11 +1,14 @@
 """Pairs of sockets that keep messages in flight between them: each answers what it hears."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from benchmarks.gateway.counting import RING, Counter, arrived, numbered
 from benchmarks.gateway.turns import Meter, Turn
+
+_LOOK = 0.02
 
 
 class Wire(Protocol):
@@ -47,33 +50,39 @@ class Side(Counter):
         super().__init__()
         self._mouth = Mouth(connection, message)
         self.connection = connection
-        self.answering = False
+        self.left = 0
+        """How many more it may say in this turn."""
         self.sent = 0
 
     def say(self, count: int) -> None:
-        self._mouth.say(count)
-        self.sent += count
+        """Say so many, or what is left."""
+        if count := min(count, self.left):
+            self._mouth.say(count)
+            self.sent += count
+            self.left -= count
 
     def heard(self, texts: Sequence[bytes]) -> None:
         """Count messages, and answer them with as many."""
-        if (messages := self.count(texts)) and self.answering:
+        if messages := self.count(texts):
             self.say(messages)
 
 
 async def relay(
-    sides: Sequence[Side], used: Callable[[], float], *, seconds: float, window: int
+    sides: Sequence[Side], used: Callable[[], float], *, seconds: float, window: int, most: int
 ) -> Turn:
-    """Keep `window` messages of each side in flight, then let all arrive: all of them, and their
-    cost from the first to the last. Raises Incorrect."""
+    """Keep `window` messages of each side in flight for so long, or until one has said `most`, then
+    let all arrive: all of them, and their cost from the first to the last. Raises Incorrect."""
     before = [side.connection.on_texts for side in sides]
     meter = Meter(lambda: sum(side.received for side in sides), used)
     for side in sides:
         side.connection.on_texts = side.heard
-        side.answering = True
+        side.left = most
         side.say(window)
-    await asyncio.sleep(seconds)
+    until = time.monotonic() + seconds
+    while all(side.left for side in sides) and time.monotonic() < until:
+        await asyncio.sleep(_LOOK)
     for side in sides:
-        side.answering = False
+        side.left = 0
     # Two and two hear each other: what one sent, the other received.
     others = [side for two in zip(sides[::2], sides[1::2], strict=True) for side in two[::-1]]
     await arrived(sides, [other.sent for other in others])

@@ -78,7 +78,7 @@ def test_the_ring_goes_round() -> None:
 Meddle = Callable[[int, str], list[str]]
 
 
-async def _relayed_by(meddle: Meddle) -> None:
+async def _relayed_by(meddle: Meddle, *, most: int = 10_000) -> None:
     """Half a second between two pairs, through a server that does so to the n-th message."""
     ends: dict[str, ServerConnection] = {}
     handed_on = 0
@@ -101,8 +101,9 @@ async def _relayed_by(meddle: Meddle) -> None:
             await connection.open(port, path)
             sides.append(pairs.Side(connection, lambda neg: f"{{{neg} {'x' * 300}}}".encode()))
         try:
-            turn = await pairs.relay(sides, lambda: 1.0, seconds=0.2, window=3)
+            turn = await pairs.relay(sides, lambda: 1.0, seconds=0.2, window=3, most=most)
             assert 0 < turn.done <= handed_on == sum(side.received for side in sides)
+            assert max(side.sent for side in sides) <= most
         finally:
             for side in sides:
                 side.connection.abort()
@@ -116,6 +117,10 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_faithful_relay_is_measured() -> None:
     await _relayed_by(lambda _, text: [text])
+
+
+async def test_nobody_says_more_than_a_limit_of_rate_allows_however_quick_the_server_is() -> None:
+    await _relayed_by(lambda _, text: [text], most=10)
 
 
 @pytest.mark.parametrize(
