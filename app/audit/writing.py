@@ -15,9 +15,8 @@ from django.db import connections
 from msgspec import Raw, Struct
 
 from app.audit import arrays, leaves, merkle, receipts
-from app.audit import body as bodies
 from app.audit.actions import Action
-from app.audit.body import NewBody
+from app.audit.body import NewBody, part
 from app.audit.context import Actor, Origin, current_origin
 from app.uuids import random_uuid
 
@@ -209,8 +208,8 @@ class _Composer:
             found = self._scopes[key] = _Scope(
                 name,
                 within,
-                bodies.part(name),
-                bodies.part(within),
+                part(name),
+                part(within),
                 leaves.pseudonym(self._master, leaves.SCOPE, organization, subject),
             )
         return found
@@ -225,7 +224,7 @@ class _Composer:
             text = None if identity is None else str(identity)
             found = self._actors[key] = _Actor(
                 text,
-                bodies.part({"kind": actor.kind, "id": text, "role": role}),
+                part({"kind": actor.kind, "id": text, "role": role}),
                 leaves.pseudonym(self._master, leaves.ACTOR, organization, subject),
             )
         return found
@@ -233,7 +232,7 @@ class _Composer:
     def _origin(self, origin: Origin) -> Raw:
         found = self._origins.get(id(origin))
         if found is None:
-            found = self._origins[id(origin)] = bodies.part(
+            found = self._origins[id(origin)] = part(
                 {
                     "request_id": origin.request_id,
                     "session": origin.session,

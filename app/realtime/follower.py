@@ -27,6 +27,7 @@ _PREFIX = hints.STREAM_CHANNEL.encode()
 _HEAD = 64
 """Bytes of a hint, in which the epoch and the offset of its first event are: of no other hint."""
 _REMEMBERED = 256
+"""Hints that were told: of a stream that nobody here listens to, Redis says nothing."""
 GATEWAY_CHANNEL = "parley:gateway:"
 """And an address: what is for the sockets of that process alone."""
 

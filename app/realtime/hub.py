@@ -217,8 +217,7 @@ class Hub:
             try:
                 if events:
                     for event in events:
-                        if not self._was_handed_out(event.stream, event.epoch, event.offset):
-                            self._hear_event(event)
+                        self._hear_event(event)
                 elif signals.is_bundle(payload):
                     self._signals.hear(payload, sent_here=name.startswith(GATEWAY_CHANNEL))
                 else:
@@ -244,16 +243,14 @@ class Hub:
                 self.hand_out(stream, protocol.encode(push))
             else:
                 for epoch, offset, kind, data, sealed in message:
-                    if not self._was_handed_out(stream, epoch, offset):
-                        # No more than these: what was opened is not for Redis to say.
-                        self._hear_event(Event(stream, epoch, offset, kind, data, sealed))
-
-    def _was_handed_out(self, stream: str, epoch: str, offset: int) -> bool:
-        """As all that this process committed and hears from Redis again; or nobody listens."""
-        channel = self._channels.get(stream)
-        return channel is None or (offset <= channel.offset and epoch == channel.epoch)
+                    # No more than these: what was opened is not for Redis to say.
+                    self._hear_event(Event(stream, epoch, offset, kind, data, sealed))
 
     def _hear_event(self, event: Event) -> None:
+        channel = self._channels.get(event.stream)
+        # Nobody listens, or a reading of the log was quicker.
+        if channel is None or (event.offset <= channel.offset and event.epoch == channel.epoch):
+            return
         if not self._hinted:
             self._hinted_at = perf_counter()
         self._hinted.setdefault(event.stream, []).append(event)

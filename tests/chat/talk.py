@@ -1,7 +1,8 @@
 """Short ways to begin conversations and say things, for tests."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 from app.accounts.models import User
@@ -29,11 +30,16 @@ def say(
     return send_message(draft)
 
 
-@contextmanager
-def commit_under_way() -> Iterator[None]:
-    """As if a commit were under way: what is sent within is committed together afterwards."""
+def send_beside_a_commit(threads: Sequence[threading.Thread]) -> None:
+    """Start them as if a commit were under way, which ends when each has a message waiting: these
+    are committed together then."""
     with together._arrivals:
         assert not together._committing
         together._committing = True
-    yield
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + 20
+    while len(together._waiting) < len(threads):
+        assert time.monotonic() < until, "not all of them sent"
+        time.sleep(0.01)
     together._hand_over()

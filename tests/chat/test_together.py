@@ -15,7 +15,7 @@ from app.chat.models import Message, MessageVersion
 from app.chat.services import Draft, coming, send_together, together
 from app.errors import DomainError
 from app.realtime.protocol import Ack
-from tests.chat.talk import commit_under_way, room
+from tests.chat.talk import room, send_beside_a_commit
 
 Outcomes = dict[str, Ack | Exception]
 
@@ -34,12 +34,7 @@ def _in_threads(drafts: list[Draft]) -> Outcomes:
             connection.close()
 
     threads = [threading.Thread(target=send, args=[draft]) for draft in drafts]
-    with commit_under_way():
-        for thread in threads:
-            thread.start()
-        until = time.monotonic() + 20
-        while len(together._waiting) < len(drafts) and time.monotonic() < until:
-            time.sleep(0.01)
+    send_beside_a_commit(threads)
     for thread in threads:
         thread.join(20)
     assert not together._waiting
@@ -122,12 +117,8 @@ def test_who_has_its_outcome_waits_for_no_other_commit(
             connection.close()
 
     threads = [threading.Thread(target=send) for _ in range(4)]
-    with commit_under_way():
-        for thread in threads:
-            thread.start()
-        until = time.monotonic() + 20
-        while len(together._waiting) < 4 and time.monotonic() < until:
-            time.sleep(0.01)
+    send_beside_a_commit(threads)
+    until = time.monotonic() + 20
     while (len(answered) < 2 or len(sizes) < 2) and time.monotonic() < until:
         time.sleep(0.01)
     assert (sizes, len(answered)) == ([2, 2], 2)

@@ -17,11 +17,11 @@ from app.accounts.identity import Bearer
 from app.accounts.models import Role, Session, User
 from app.audit.models import Entry
 from app.chat.models import Conversation, Message
-from app.chat.services import Author, Draft, send_together, together
+from app.chat.services import Author, Draft, send_together
 from app.errors import Unauthenticated
 from app.realtime.protocol import Ack
 from tests.accounts.conftest import Trail, bearer, tokens, trail  # noqa: F401 - a fixture
-from tests.chat.talk import commit_under_way, room
+from tests.chat.talk import room, send_beside_a_commit
 
 JSON = "application/json"
 
@@ -126,11 +126,7 @@ def _together(ward: Conversation, bearers: list[Bearer]) -> dict[Bearer, Ack | E
             connection.close()
 
     threads = [threading.Thread(target=send, args=[one]) for one in bearers]
-    with commit_under_way():
-        for thread in threads:
-            thread.start()
-        while len(together._waiting) < len(bearers):
-            threads[0].join(0.01)
+    send_beside_a_commit(threads)
     for thread in threads:
         thread.join(20)
     return outcomes
